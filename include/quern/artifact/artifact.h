@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef QUERN_ARTIFACT_ARTIFACT_H
+#define QUERN_ARTIFACT_ARTIFACT_H
+/* Artifact: content-addressed blobs and logical names.
+ *
+ * Blobs lie in DATA/blobs/ab/cdef... (SHA-256), written to DATA/tmp with O_TMPFILE or a random
+ * name, fsynced, linked into place, directory fsynced, all before the row that names them commits.
+ * A logical name (project, path) points to one blob; it is a database string, never a file name:
+ * valid UTF-8, no NUL, control or '\', segments not empty, ".", "..", at most 255 bytes each,
+ * 1,024 in all. Paths below an MLflow root look like "1/<run>/artifacts/model/MLmodel". */
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "quern/http/route.h"
+
+struct artifacts;
+struct blob_writer;
+struct db;
+struct dir;
+struct buf;
+
+struct artifact_entry {
+    const char *path; /* full logical path, or base name in listings */
+    bool is_dir;
+    int64_t size;
+    char sha256[65];
+    int64_t updated_ms;
+};
+struct artifact_entries {
+    struct artifact_entry *items;
+    size_t n;
+};
+
+/* Opens the store below the data directory and removes what a crash left in tmp. */
+int artifacts_open(struct db *db, struct dir *data, uint64_t upload_cap, int64_t gc_grace_ms,
+                   struct buf *error);
+void artifacts_close(void);
+
+/* Writing bytes: begin, add, end (fsynced and in place, sha and size known, pinned against garbage
+ * collection until blob_unpin or a committed artifact_link). Any thread but the writer. */
+int blob_begin(struct ctx *c, struct blob_writer **out);
+int blob_add(struct ctx *c, struct blob_writer *w, const void *data, size_t n);
+int blob_end(struct ctx *c, struct blob_writer *w, char sha256[65], int64_t *size);
+void blob_abort(struct blob_writer *w);
+int blob_put(struct ctx *c, const void *data, size_t n, char sha256[65]);
+void blob_unpin(const char *sha256);
+int blob_open(struct ctx *c, const char *sha256, int *fd, int64_t *size); /* ERR_NOT_FOUND */
+/* Reads whole and verifies the digest; ERR_INTERNAL and a log line when it does not match. */
+int blob_read(struct ctx *c, const char *sha256, size_t cap, char **data, size_t *n);
+int blob_verify(struct ctx *c, const char *sha256);
+
+/* Names: inside a write (c->db is the writer). Replaces an older binding. */
+int artifact_link(struct ctx *c, const char *path, const char *sha256, int64_t size);
+int artifact_unlink_tree(struct ctx *c, const char *path); /* file or folder; absent is fine */
+/* Names: inside a read or write. */
+int artifact_stat(struct ctx *c, const char *path, struct artifact_entry *out);
+int artifact_list(struct ctx *c, const char *dir, struct artifact_entries *out); /* one level, sorted */
+int artifact_list_tree(struct ctx *c, const char *dir, struct artifact_entries *out); /* files below */
+int artifact_check_path(struct ctx *c, const char *path); /* the grammar above; "Invalid path" */
+/* "mlflow-artifacts:/1/r/artifacts" (also with //host:port) to "1/r/artifacts"; NULL otherwise. */
+char *artifact_uri_path(struct ctx *c, const char *uri);
+const char *artifact_content_type(const char *path); /* by extension, MLflow's text-like set */
+/* Deletes unreferenced, unpinned blobs older than the grace. A blob is referenced by an artifact
+ * row or by a row of blob_ref(owner, sha256), which other rooms write for blobs they keep. */
+int artifact_gc(struct ctx *c, int64_t *blobs, int64_t *bytes);
+int blob_ref_add(struct ctx *c, const char *owner_ref, const char *sha256);
+int blob_ref_drop(struct ctx *c, const char *owner_ref); /* all of the owner's */
+
+extern const struct route_list artifact_routes;
+
+#endif

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef QUERN_JSON_JSON_IN_H
+#define QUERN_JSON_JSON_IN_H
+/* Json in: text to struct by shape. Duplicate keys, depth over 64, bad UTF-8, NUL in strings and
+ * trailing bytes are refused. In MLflow's dialect: unknown members ignored, null is absent,
+ * camelCase accepted, int64 as number, numeric text or integral double, doubles also as "NaN",
+ * "Infinity", "-Infinity" (and bare NaN/Infinity tokens), an unparsable body or [] counts as {},
+ * a JSON string holding JSON is decoded twice; wording of missing and wrong values is MLflow's
+ * ("Missing value for required parameter 'metrics[0].key'. See the API docs for more information
+ * about request parameters."). Elsewhere the error names the field by JSON pointer, what came and
+ * what is wanted. */
+#include <stddef.h>
+
+#include "quern/core/dialect.h"
+#include "quern/core/shape.h"
+
+struct ctx;
+struct arena;
+struct json_t;
+
+/* Parses text to a tree that hangs on the arena. */
+int json_parse(struct ctx *c, enum dialect d, const char *text, size_t n, struct json_t **out);
+/* Body, query pairs and path pairs into `out` (zeroed by the caller, `shape->size` bytes). For a
+ * GET without a query string the body is used (MLflow). */
+int json_decode(struct ctx *c, enum dialect d, const struct shape *shape, struct json_t *body,
+                const struct pairs *query, const struct pairs *path, void *out);
+
+#endif

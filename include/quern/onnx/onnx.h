@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef QUERN_ONNX_ONNX_H
+#define QUERN_ONNX_ONNX_H
+/* Onnx: ONNX Runtime through its C interface, opened with dlopen at run time; API version 16 by
+ * slot number (serving.md 4.2), no header of it is needed. Sessions run on the caller's thread:
+ * intra-op 1, inter-op 1, sequential, no spinning, memory pattern off. A session is immutable and
+ * may be run by many threads at once. Functions that fail fill c->err: ERR_NOT_READY without the
+ * library, ERR_INVALID for a wrong name, type or shape (the text names the input), ERR_UNPROCESSABLE
+ * for a file that is no model. */
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct onnx_session;
+struct ctx;
+struct buf;
+
+#include "quern/onnx/tensor.h"
+
+/* Tries `path` (may be NULL or ""), then each of `more` (NULL-terminated). Called once at start;
+ * -1 and a sentence when none loads. The library stays loaded till exit. */
+int onnx_open(const char *path, const char *const *more, struct buf *error);
+bool onnx_ready(void);
+const char *onnx_version(void); /* "1.20.1"; "" when not loaded */
+const char *onnx_path(void);
+
+/* Loads from bytes (kept until the session is freed? no: the runtime copies). */
+int onnx_load(struct ctx *c, const void *model, size_t n, struct onnx_session **out);
+void onnx_free(struct onnx_session *s); /* caller makes sure that no run is under way */
+
+size_t onnx_inputs(const struct onnx_session *s, const struct tensor_spec **specs);
+size_t onnx_outputs(const struct onnx_session *s, const struct tensor_spec **specs);
+/* Producer, domain, version and custom pairs, as JSON object text in the session. */
+const char *onnx_metadata(const struct onnx_session *s);
+
+/* Inputs in any order by name; all of the model's inputs must be there. Outputs (all, or those
+ * named in `wanted`) are allocated in c's arena. Sequences of maps (skl2onnx's ZipMap) become an
+ * FP64/FP32 tensor [rows, classes] with `classes` set to the keys' texts. NaN passes through. */
+int onnx_run(struct ctx *c, const struct onnx_session *s, const struct tensor *in, size_t nin,
+             const char *const *wanted, struct tensor **out, size_t *nout);
+
+#endif

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef QUERN_SERVING_SERVING_H
+#define QUERN_SERVING_SERVING_H
+/* Serving: endpoints bound to a model, predictions over OIP v2 and MLflow's scoring protocol.
+ *
+ * An endpoint has a name and a target ("models:/name@alias" or "models:/name/3"). The set of loaded
+ * endpoints is an immutable snapshot that predictions read without a lock; a switch loads and vets
+ * the new version first (in a child: `quern vet FILE`), swaps the pointer, and frees the old one
+ * after its last prediction. */
+#include "quern/http/route.h"
+
+struct lanes;
+struct dir;
+struct buf;
+struct step_action;
+
+struct serving_options {
+    struct lanes *lanes;
+    struct dir *data;
+    const char *self_exe;
+    int64_t max_model;
+};
+int serving_start(const struct serving_options *o, struct buf *error); /* loads what was deployed */
+void serving_stop(void);
+int vet_main(const char *model_file); /* `quern vet FILE`: loads, runs once on zeros, prints JSON */
+
+extern const struct step_action serving_deploy_action;
+extern const struct route_list serving_routes;
+
+#endif

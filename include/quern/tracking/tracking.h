@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef QUERN_TRACKING_TRACKING_H
+#define QUERN_TRACKING_TRACKING_H
+/* Tracking: experiments, runs, params, metrics, tags, inputs, logged models, with MLflow's paths and
+ * JSON. What rooms to the right may call is here. */
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "quern/http/route.h"
+
+/* Inside a write. Finds the active experiment by name or makes it; *id is its number. */
+int experiment_ensure(struct ctx *c, const char *name, int64_t *id);
+
+struct run_new {
+    int64_t experiment_id;
+    const char *name;    /* NULL: a random one */
+    const char *user;    /* NULL: "" */
+    int64_t start_ms;
+    struct pairs tags;
+};
+/* Inside a write; run_id[33] is filled. */
+int run_create(struct ctx *c, const struct run_new *in, char run_id[33]);
+int run_finish(struct ctx *c, const char *run_id, const char *status, int64_t end_ms);
+int run_exists(struct ctx *c, const char *run_id, int64_t *experiment_id, bool *active);
+int run_set_tag(struct ctx *c, const char *run_id, const char *key, const char *value);
+/* Latest value; ERR_NOT_FOUND when the run has no such metric. */
+int run_metric(struct ctx *c, const char *run_id, const char *key, double *value);
+int run_metrics(struct ctx *c, const char *run_id, struct fpairs *out); /* all latest values */
+int run_artifact_root(struct ctx *c, const char *run_id, char **logical_path);
+
+struct logged_model_info {
+    const char *id, *name, *source_run_id, *artifact_path; /* artifact_path: logical, no scheme */
+    int64_t experiment_id;
+};
+int logged_model_get(struct ctx *c, const char *model_id, struct logged_model_info *out);
+/* Ready logged models whose source run is run_id, newest first; name NULL for all. */
+int logged_model_of_run(struct ctx *c, const char *run_id, const char *name,
+                        struct logged_model_info *out); /* ERR_NOT_FOUND */
+
+extern const struct route_list tracking_routes;
+
+#endif
