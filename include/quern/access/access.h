@@ -43,6 +43,8 @@ int audit_append(struct ctx *c, const char *action, const char *subject, const c
 /* Walks the chain; *rows counts; a break fails with its sequence number. */
 int audit_verify(struct ctx *c, int64_t *rows);
 
-extern const struct route_list access_routes;
+extern const struct route_list principal_routes;
+extern const struct route_list token_routes;
+extern const struct route_list project_routes; /* projects and the audit chain */
 
 #endif

@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "quern/access/access.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "access_state.h"
+#include "access_store.h"
+#include "quern/base/arena.h"
+#include "quern/base/buf.h"
+#include "quern/base/str.h"
+#include "quern/core/ctx.h"
+#include "quern/db/db.h"
+#include "quern/metric/metric.h"
+
+struct access *access_state;
+
+int access_start(const struct access_options *o, struct access **out, struct buf *error) {
+    struct access *a = mem_alloc(sizeof *a);
+    a->options = *o;
+    a->allowed_hosts = mem_strdup(o->allowed_hosts ? o->allowed_hosts : "");
+    a->allowed_origins = mem_strdup(o->allowed_origins ? o->allowed_origins : "");
+    pthread_mutex_init(&a->lock, NULL);
+    struct ctx c;
+    ctx_begin(&c);
+    int64_t n = 0;
+    int rc = db_read_begin(o->db, &c);
+    if (rc == 0) {
+        rc = principal_count(&c, &n);
+        db_read_end(&c);
+    }
+    if (rc != 0) {
+        buf_printf(error, "cannot read the principals: %s", c.err.message);
+    }
+    ctx_end(&c);
+    if (rc != 0) {
+        access_stop(a);
+        return -1;
+    }
+    atomic_store(&a->principals, n > 0);
+    access_state = a;
+    *out = a;
+    return 0;
+}
+
+void access_stop(struct access *a) {
+    if (!a) {
+        return;
+    }
+    access_state = NULL;
+    pthread_mutex_destroy(&a->lock);
+    free(a->allowed_hosts);
+    free(a->allowed_origins);
+    free(a);
+}
+
+bool access_local_mode(struct access *a) {
+    return !a->options.auth_on && a->options.loopback && !atomic_load(&a->principals);
+}
+
+static bool peer_is_local(const struct ctx *c) {
+    /* A proxy on this machine speaks for callers elsewhere; it says so in these headers. */
+    if (ctx_header(c, "x-forwarded-for") || ctx_header(c, "forwarded") ||
+        ctx_header(c, "x-real-ip")) {
+        return false;
+    }
+    return str_starts(c->remote, "127.") || str_eq(c->remote, "::1") ||
+           str_starts(c->remote, "::ffff:127.");
+}
+
+static int project_pick(struct ctx *c) {
+    const char *name = ctx_header(c, "x-quern-project");
+    if (!name) {
+        name = ctx_header(c, "x-mlflow-workspace");
+    }
+    if (!name || str_eq(name, "default")) {
+        c->project = 1;
+        return 0;
+    }
+    return project_find(c, name, &c->project);
+}
+
+static int identify(struct ctx *c, struct access *a) {
+    const char *authorization = ctx_header(c, "authorization");
+    if (authorization) {
+        return credential_check(c, a, authorization);
+    }
+    if (access_local_mode(a) && peer_is_local(c)) {
+        c->who = (struct principal){.name = "local", .kind = "local", .level = PERM_SYSTEM};
+        return 0;
+    }
+    metric_add(METRIC_AUTH_FAILURES, 1, "missing", NULL, NULL);
+    return fail(c, ERR_UNAUTHENTICATED,
+                "A credential is needed: send 'Authorization: Bearer <token>' (make one with "
+                "'quern token create'), or set MLFLOW_TRACKING_TOKEN.");
+}
+
+static int permit(struct ctx *c, const struct route *row) {
+    if (c->who.level >= row->perm) {
+        return 0;
+    }
+    return fail(c, ERR_FORBIDDEN, "'%s' may not do this: it needs %s permission on the project.",
+                c->who.name, perm_name(row->perm));
+}
+
+int access_admit(struct ctx *c, const struct route *row, void *access) {
+    struct access *a = access;
+    int rc = row->flags & ROUTE_NO_HOST_CHECK ? 0 : host_check(c, a);
+    if (rc != 0 || row->perm == PERM_PUBLIC) {
+        c->project = 1;
+        c->who = (struct principal){.name = "anonymous", .kind = "anonymous", .level = PERM_PUBLIC};
+        return rc;
+    }
+    /* The common case on one's own machine needs no look at the database. */
+    bool project_named = ctx_header(c, "x-quern-project") || ctx_header(c, "x-mlflow-workspace");
+    bool needs_db = project_named || ctx_header(c, "authorization");
+    if (needs_db && (rc = db_read_begin(a->options.db, c)) != 0) {
+        return rc;
+    }
+    rc = project_pick(c);
+    if (rc == 0) {
+        rc = identify(c, a);
+    }
+    if (needs_db) {
+        db_read_end(c);
+    }
+    if (rc == -ERR_UNAUTHENTICATED) {
+        reply_header(c, "WWW-Authenticate", "Basic realm=\"quern\"");
+    }
+    return rc == 0 ? permit(c, row) : rc;
+}
+
+int access_check_run(struct ctx *c, const char *run_id) {
+    if (!c->who.run_id || str_eq(c->who.run_id, run_id)) {
+        return 0;
+    }
+    return fail(c, ERR_FORBIDDEN, "This token may write only run %s.", c->who.run_id);
+}
+
+int access_run_token(struct ctx *c, const char *run_id, int64_t expires_ms, char **token) {
+    char text[TOKEN_LEN + 1];
+    char id[33];
+    unsigned char hash[32];
+    token_make(text);
+    token_hash(text, hash);
+    snprintf(id, sizeof id, "run-%.8s-%.8s", run_id, text + 3);
+    *token = arena_strdup(c->arena, text);
+    return token_insert(c, hash, id, 0, run_id, "pipeline step", text + TOKEN_LEN - 4, expires_ms);
+}
+
+int access_run_token_revoke(struct ctx *c, const char *run_id) {
+    return token_delete_run(c, run_id);
+}

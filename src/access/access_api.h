@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef QUERN_ACCESS_API_H
+#define QUERN_ACCESS_API_H
+/* Wire shapes and rules that several doors of access share. */
+#include "quern/http/route.h"
+
+struct principal_in {
+    const char *name, *kind, *password, *role;
+    struct opt_bool system;
+};
+struct principal_out {
+    const char *name, *kind, *role;
+    struct opt_bool system;
+    struct opt_i64 created_ms;
+};
+
+extern const char *const role_names[];
+extern const struct shape principal_in_shape;
+extern const struct shape principal_shape;
+
+/* ASCII identifier of D2's grammar. */
+int name_check(struct ctx *c, const char *field, const char *name);
+/* Inside a write; the first principal administers the installation and ends local mode. */
+int principal_create(struct ctx *c, const struct principal_in *in, const char *password_hash,
+                     struct principal_out *out);
+
+#endif
