@@ -34,23 +34,23 @@ SHAPE(principal_shape, "Principal", struct principal_out,
 struct principal_list {
     struct list principals;
 };
-static SHAPE(principal_list_shape, "PrincipalList", struct principal_list,
-             FIELD_SUB(struct principal_list, principals, T_LIST, F_ALWAYS, &principal_shape,
-                       "By name"));
+SHAPE_LOCAL(principal_list_shape, "PrincipalList", struct principal_list,
+            FIELD_SUB(struct principal_list, principals, T_LIST, F_ALWAYS, &principal_shape,
+                      "By name"));
 
 struct name_in {
     const char *name;
 };
-static SHAPE(name_shape, "PrincipalName", struct name_in,
-             FIELD(struct name_in, name, T_STR, F_PATH | F_REQUIRED, "Principal's name"));
+SHAPE_LOCAL(name_shape, "PrincipalName", struct name_in,
+            FIELD(struct name_in, name, T_STR, F_PATH | F_REQUIRED, "Principal's name"));
 
 struct role_in {
     const char *name, *role;
 };
-static SHAPE(role_shape, "RoleSet", struct role_in,
-             FIELD(struct role_in, name, T_STR, F_PATH | F_REQUIRED, "Principal's name"),
-             FIELD_ENUM(struct role_in, role, F_REQUIRED, role_names,
-                        "reader, writer or admin on the project of the request"));
+SHAPE_LOCAL(role_shape, "RoleSet", struct role_in,
+            FIELD(struct role_in, name, T_STR, F_PATH | F_REQUIRED, "Principal's name"),
+            FIELD_ENUM(struct role_in, role, F_REQUIRED, role_names,
+                       "reader, writer or admin on the project of the request"));
 
 int name_check(struct ctx *c, const char *field, const char *name) {
     bool good = isalnum((unsigned char)name[0]) != 0 && strlen(name) <= 128;
@@ -182,14 +182,14 @@ struct whoami_out {
     struct opt_i64 project_id;
     struct opt_bool local_mode;
 };
-static SHAPE(whoami_shape, "Caller", struct whoami_out,
-             FIELD(struct whoami_out, name, T_STR, F_ALWAYS, "Name; 'local' in local mode"),
-             FIELD(struct whoami_out, kind, T_STR, F_ALWAYS, "local, user, service or run"),
-             FIELD(struct whoami_out, level, T_STR, F_ALWAYS,
-                   "Permission on the project of the request"),
-             FIELD(struct whoami_out, project_id, T_I64, F_ALWAYS, "Number of that project"),
-             FIELD(struct whoami_out, local_mode, T_BOOL, F_ALWAYS,
-                   "Whether callers on this machine need no credential"));
+SHAPE_LOCAL(whoami_shape, "Caller", struct whoami_out,
+            FIELD(struct whoami_out, name, T_STR, F_ALWAYS, "Name; 'local' in local mode"),
+            FIELD(struct whoami_out, kind, T_STR, F_ALWAYS, "local, user, service or run"),
+            FIELD(struct whoami_out, level, T_STR, F_ALWAYS,
+                  "Permission on the project of the request"),
+            FIELD(struct whoami_out, project_id, T_I64, F_ALWAYS, "Number of that project"),
+            FIELD(struct whoami_out, local_mode, T_BOOL, F_ALWAYS,
+                  "Whether callers on this machine need no credential"));
 
 static int whoami(struct ctx *c, const void *in, void *out_) {
     (void)in;

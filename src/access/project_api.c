@@ -12,26 +12,25 @@
 struct project_in {
     const char *name;
 };
-static SHAPE(project_in_shape, "ProjectCreate", struct project_in,
-             FIELD_MAX(struct project_in, name, T_STR, F_REQUIRED, 1, 128,
-                       "Letters, digits, '.', '_' and '-'"));
+SHAPE_LOCAL(project_in_shape, "ProjectCreate", struct project_in,
+            FIELD_MAX(struct project_in, name, T_STR, F_REQUIRED, 1, 128,
+                      "Letters, digits, '.', '_' and '-'"));
 
 struct project_out {
     const char *name;
     struct opt_i64 id, created_ms;
 };
-static SHAPE(project_shape, "Project", struct project_out,
-             FIELD(struct project_out, name, T_STR, F_ALWAYS, "Name, for X-Quern-Project"),
-             FIELD(struct project_out, id, T_I64, F_ALWAYS, "Number"),
-             FIELD(struct project_out, created_ms, T_I64, F_ALWAYS,
-                   "Milliseconds since the epoch"));
+SHAPE_LOCAL(project_shape, "Project", struct project_out,
+            FIELD(struct project_out, name, T_STR, F_ALWAYS, "Name, for X-Quern-Project"),
+            FIELD(struct project_out, id, T_I64, F_ALWAYS, "Number"),
+            FIELD(struct project_out, created_ms, T_I64, F_ALWAYS, "Milliseconds since the epoch"));
 
 struct project_list {
     struct list projects;
 };
-static SHAPE(project_list_shape, "ProjectList", struct project_list,
-             FIELD_SUB(struct project_list, projects, T_LIST, F_ALWAYS, &project_shape,
-                       "By number"));
+SHAPE_LOCAL(project_list_shape, "ProjectList", struct project_list,
+            FIELD_SUB(struct project_list, projects, T_LIST, F_ALWAYS, &project_shape,
+                      "By number"));
 
 static int projects_create(struct ctx *c, const void *in_, void *out_) {
     const struct project_in *in = in_;
@@ -71,31 +70,31 @@ static int projects_list(struct ctx *c, const void *in, void *out_) {
 struct audit_in {
     struct opt_i64 after, limit;
 };
-static SHAPE(audit_in_shape, "AuditQuery", struct audit_in,
-             FIELD_MAX(struct audit_in, after, T_I64, F_QUERY, 0, INT64_MAX,
-                       "Rows with a greater sequence number; default 0"),
-             FIELD_MAX(struct audit_in, limit, T_I64, F_QUERY, 1, 1000, "Default 100"));
+SHAPE_LOCAL(audit_in_shape, "AuditQuery", struct audit_in,
+            FIELD_MAX(struct audit_in, after, T_I64, F_QUERY, 0, INT64_MAX,
+                      "Rows with a greater sequence number; default 0"),
+            FIELD_MAX(struct audit_in, limit, T_I64, F_QUERY, 1, 1000, "Default 100"));
 
 struct audit_out {
     const char *principal, *remote, *request_id, *action, *subject, *outcome;
     struct opt_i64 seq, time_ms, project_id;
 };
-static SHAPE(audit_shape, "AuditRow", struct audit_out,
-             FIELD(struct audit_out, seq, T_I64, F_ALWAYS, "Place in the chain, from 1"),
-             FIELD(struct audit_out, time_ms, T_I64, F_ALWAYS, "Milliseconds since the epoch"),
-             FIELD(struct audit_out, project_id, T_I64, F_ALWAYS, "Project's number"),
-             FIELD(struct audit_out, principal, T_STR, F_ALWAYS, "Who"),
-             FIELD(struct audit_out, remote, T_STR, F_ALWAYS, "From which address"),
-             FIELD(struct audit_out, request_id, T_STR, F_ALWAYS, "In which request"),
-             FIELD(struct audit_out, action, T_STR, F_ALWAYS, "Route's id"),
-             FIELD(struct audit_out, subject, T_STR, F_ALWAYS, "On what"),
-             FIELD(struct audit_out, outcome, T_STR, F_ALWAYS, "ok"));
+SHAPE_LOCAL(audit_shape, "AuditRow", struct audit_out,
+            FIELD(struct audit_out, seq, T_I64, F_ALWAYS, "Place in the chain, from 1"),
+            FIELD(struct audit_out, time_ms, T_I64, F_ALWAYS, "Milliseconds since the epoch"),
+            FIELD(struct audit_out, project_id, T_I64, F_ALWAYS, "Project's number"),
+            FIELD(struct audit_out, principal, T_STR, F_ALWAYS, "Who"),
+            FIELD(struct audit_out, remote, T_STR, F_ALWAYS, "From which address"),
+            FIELD(struct audit_out, request_id, T_STR, F_ALWAYS, "In which request"),
+            FIELD(struct audit_out, action, T_STR, F_ALWAYS, "Route's id"),
+            FIELD(struct audit_out, subject, T_STR, F_ALWAYS, "On what"),
+            FIELD(struct audit_out, outcome, T_STR, F_ALWAYS, "ok"));
 
 struct audit_list {
     struct list rows;
 };
-static SHAPE(audit_list_shape, "AuditList", struct audit_list,
-             FIELD_SUB(struct audit_list, rows, T_LIST, F_ALWAYS, &audit_shape, "In order"));
+SHAPE_LOCAL(audit_list_shape, "AuditList", struct audit_list,
+            FIELD_SUB(struct audit_list, rows, T_LIST, F_ALWAYS, &audit_shape, "In order"));
 
 static int audit_list(struct ctx *c, const void *in_, void *out_) {
     const struct audit_in *in = in_;
@@ -128,10 +127,10 @@ struct verify_out {
     struct opt_bool intact;
     const char *problem;
 };
-static SHAPE(verify_shape, "AuditVerdict", struct verify_out,
-             FIELD(struct verify_out, intact, T_BOOL, F_ALWAYS, "Every hash fits the row before"),
-             FIELD(struct verify_out, rows, T_I64, F_ALWAYS, "Rows that were verified"),
-             FIELD(struct verify_out, problem, T_STR, 0, "Where the chain breaks"));
+SHAPE_LOCAL(verify_shape, "AuditVerdict", struct verify_out,
+            FIELD(struct verify_out, intact, T_BOOL, F_ALWAYS, "Every hash fits the row before"),
+            FIELD(struct verify_out, rows, T_I64, F_ALWAYS, "Rows that were verified"),
+            FIELD(struct verify_out, problem, T_STR, 0, "Where the chain breaks"));
 
 static int audit_check(struct ctx *c, const void *in, void *out_) {
     (void)in;

@@ -18,43 +18,43 @@ struct token_in {
     const char *principal, *name, *role, *expires_in;
     struct opt_bool system;
 };
-static SHAPE(token_in_shape, "TokenCreate", struct token_in,
-             FIELD_MAX(struct token_in, principal, T_STR, F_REQUIRED, 1, 128,
-                       "Whose token; the principal is made when missing"),
-             FIELD_MAX(struct token_in, name, T_STR, 0, 0, 200, "What it is for"),
-             FIELD_ENUM(struct token_in, role, 0, role_names,
-                        "Role on the project of the request, given along with it"),
-             FIELD(struct token_in, system, T_BOOL, 0,
-                   "For a new principal: administers the installation"),
-             FIELD(struct token_in, expires_in, T_STR, 0,
-                   "Life such as 12h or 30d; default 90d; 'never' is allowed"));
+SHAPE_LOCAL(token_in_shape, "TokenCreate", struct token_in,
+            FIELD_MAX(struct token_in, principal, T_STR, F_REQUIRED, 1, 128,
+                      "Whose token; the principal is made when missing"),
+            FIELD_MAX(struct token_in, name, T_STR, 0, 0, 200, "What it is for"),
+            FIELD_ENUM(struct token_in, role, 0, role_names,
+                       "Role on the project of the request, given along with it"),
+            FIELD(struct token_in, system, T_BOOL, 0,
+                  "For a new principal: administers the installation"),
+            FIELD(struct token_in, expires_in, T_STR, 0,
+                  "Life such as 12h or 30d; default 90d; 'never' is allowed"));
 
 struct token_out {
     const char *id, *principal, *name, *last4, *token;
     struct opt_i64 created_ms, expires_ms, used_ms;
 };
-static SHAPE(token_shape, "Token", struct token_out,
-             FIELD(struct token_out, id, T_STR, F_ALWAYS, "Names the token when revoking it"),
-             FIELD(struct token_out, principal, T_STR, F_ALWAYS, "Owner"),
-             FIELD(struct token_out, name, T_STR, F_ALWAYS, "What it is for"),
-             FIELD(struct token_out, last4, T_STR, F_ALWAYS, "Its last four letters"),
-             FIELD(struct token_out, token, T_STR, 0, "The secret itself: shown this once"),
-             FIELD(struct token_out, created_ms, T_I64, F_ALWAYS, "Milliseconds since the epoch"),
-             FIELD(struct token_out, expires_ms, T_I64, 0, "Absent: never"),
-             FIELD(struct token_out, used_ms, T_I64, 0, "Last use, to the minute"));
+SHAPE_LOCAL(token_shape, "Token", struct token_out,
+            FIELD(struct token_out, id, T_STR, F_ALWAYS, "Names the token when revoking it"),
+            FIELD(struct token_out, principal, T_STR, F_ALWAYS, "Owner"),
+            FIELD(struct token_out, name, T_STR, F_ALWAYS, "What it is for"),
+            FIELD(struct token_out, last4, T_STR, F_ALWAYS, "Its last four letters"),
+            FIELD(struct token_out, token, T_STR, 0, "The secret itself: shown this once"),
+            FIELD(struct token_out, created_ms, T_I64, F_ALWAYS, "Milliseconds since the epoch"),
+            FIELD(struct token_out, expires_ms, T_I64, 0, "Absent: never"),
+            FIELD(struct token_out, used_ms, T_I64, 0, "Last use, to the minute"));
 
 struct token_list {
     struct list tokens;
 };
-static SHAPE(token_list_shape, "TokenList", struct token_list,
-             FIELD_SUB(struct token_list, tokens, T_LIST, F_ALWAYS, &token_shape,
-                       "By owner and age"));
+SHAPE_LOCAL(token_list_shape, "TokenList", struct token_list,
+            FIELD_SUB(struct token_list, tokens, T_LIST, F_ALWAYS, &token_shape,
+                      "By owner and age"));
 
 struct id_in {
     const char *id;
 };
-static SHAPE(id_shape, "TokenId", struct id_in,
-             FIELD(struct id_in, id, T_STR, F_PATH | F_REQUIRED, "Token's id"));
+SHAPE_LOCAL(id_shape, "TokenId", struct id_in,
+            FIELD(struct id_in, id, T_STR, F_PATH | F_REQUIRED, "Token's id"));
 
 static int life(struct ctx *c, const char *text, int64_t *expires_ms) {
     int64_t ms = DEFAULT_LIFE_MS;

@@ -118,6 +118,12 @@ struct shape {
 #define FIELD_SUB(S, m, t, fl, s, d) {.name = #m, .type = (t), .flags = (fl), .offset = offsetof(S, m), .sub = (s), .doc = (d)}
 #define FIELD_ENUM(S, m, fl, ns, d) {.name = #m, .type = T_ENUM, .flags = (fl), .offset = offsetof(S, m), .names = (ns), .doc = (d)}
 #define FIELD_MAX(S, m, t, fl, lo, hi, d) {.name = #m, .type = (t), .flags = (fl), .offset = offsetof(S, m), .min = (lo), .max = (hi), .doc = (d)}
+/* SHAPE is visible to other files of the room, SHAPE_LOCAL to its own file only. */
+#define SHAPE_LOCAL(ident, wire, S, ...)                                                           \
+    static const struct field ident##_fields[] = {__VA_ARGS__};                                    \
+    static const struct shape ident = {.name = (wire), .size = sizeof(S),                          \
+                                       .fields = ident##_fields,                                   \
+                                       .n = sizeof(ident##_fields) / sizeof(ident##_fields[0])}
 #define SHAPE(ident, wire, S, ...)                                                                 \
     static const struct field ident##_fields[] = {__VA_ARGS__};                                    \
     const struct shape ident = {.name = (wire), .size = sizeof(S), .fields = ident##_fields,       \
