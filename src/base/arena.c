@@ -169,6 +169,8 @@ char *arena_strndup(struct arena *a, const char *s, size_t n) {
 
 char *arena_vprintf(struct arena *a, const char *fmt, va_list ap) {
     va_list again;
+    if (!fmt)
+        fmt = "";
     va_copy(again, ap);
     char probe[1];
     int n = vsnprintf(probe, sizeof probe, fmt, ap);
