@@ -55,8 +55,10 @@ int artifact_link(struct ctx *c, const char *path, const char *sha256, int64_t s
 int artifact_unlink_tree(struct ctx *c, const char *path); /* file or folder; absent is fine */
 /* Names: inside a read or write. */
 int artifact_stat(struct ctx *c, const char *path, struct artifact_entry *out);
-int artifact_list(struct ctx *c, const char *dir, struct artifact_entries *out); /* one level, sorted */
-int artifact_list_tree(struct ctx *c, const char *dir, struct artifact_entries *out); /* files below */
+int artifact_list(struct ctx *c, const char *dir,
+                  struct artifact_entries *out); /* one level, sorted */
+int artifact_list_tree(struct ctx *c, const char *dir,
+                       struct artifact_entries *out);     /* files below */
 int artifact_check_path(struct ctx *c, const char *path); /* the grammar above; "Invalid path" */
 /* "mlflow-artifacts:/1/r/artifacts" (also with //host:port) to "1/r/artifacts"; NULL otherwise. */
 char *artifact_uri_path(struct ctx *c, const char *uri);
@@ -66,6 +68,24 @@ const char *artifact_content_type(const char *path); /* by extension, MLflow's t
 int artifact_gc(struct ctx *c, int64_t *blobs, int64_t *bytes);
 int blob_ref_add(struct ctx *c, const char *owner_ref, const char *sha256);
 int blob_ref_drop(struct ctx *c, const char *owner_ref); /* all of the owner's */
+
+/* Inside a read: answers with the file at `path` (content type, ETag "sha256:...", attachment,
+ * ranges). Small files are verified first. ERR_NOT_FOUND "No such artifact: 'p'"; ERR_INVALID for a
+ * folder. */
+int artifact_send(struct ctx *c, const char *path);
+/* Percent-decodes again and again until nothing changes, as MLflow does before it judges a path or
+ * a source. Bad escapes stay as they are. NULL when a NUL appears or ten rounds do not suffice. */
+char *artifact_decode_fully(struct ctx *c, const char *text);
+
+/* For doctor, inside a read: every blob on disk is read and hashed, every name and reference is
+ * checked for its blob. Faults are lines in `text`; the result is 0 even when there are some. */
+struct artifact_report {
+    int64_t blobs, bytes; /* on disk */
+    int64_t damaged;      /* content does not match the name */
+    int64_t missing;      /* named or referenced, but not on disk */
+    int64_t unreferenced; /* on disk, for the next collection to judge */
+};
+int artifact_check_all(struct ctx *c, struct artifact_report *out, struct buf *text);
 
 extern const struct route_list artifact_routes;
 
