@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "house.h"
+
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "quern/access/access.h"
+#include "quern/artifact/artifact.h"
+#include "quern/base/arena.h"
+#include "quern/base/buf.h"
+#include "quern/base/log.h"
+#include "quern/base/path.h"
+#include "quern/base/str.h"
+#include "quern/config/config.h"
+#include "quern/db/db.h"
+#include "quern/http/server.h"
+#include "quern/lane/lane.h"
+#include "quern/lineage/lineage.h"
+#include "quern/onnx/onnx.h"
+#include "quern/pipeline/pipeline.h"
+#include "quern/registry/registry.h"
+#include "quern/serving/serving.h"
+#include "quern/tracking/tracking.h"
+
+struct house house;
+
+static bool listens_on_loopback(const char *listen) {
+    return str_starts(listen, "127.") || str_starts(listen, "localhost:") ||
+           str_starts(listen, "[::1]:");
+}
+
+/* Whoever listens to the network must know whom he lets in, and nobody may read along. */
+static int exposure_check(const struct config *c, bool has_principals, struct buf *error) {
+    const char *listen = config_str(c, CONFIG_LISTEN);
+    if (listens_on_loopback(listen)) {
+        return 0;
+    }
+    if (!config_str(c, CONFIG_TLS_CERT)[0] && !config_bool(c, CONFIG_BEHIND_PROXY)) {
+        buf_printf(error,
+                   "refusing to listen on %s without TLS: give --tls-cert and --tls-key, or "
+                   "--behind-proxy when a proxy in front speaks TLS",
+                   listen);
+        return -1;
+    }
+    if (!has_principals) {
+        buf_printf(error,
+                   "refusing to listen on %s while nobody can sign in: run 'quern token create "
+                   "NAME --data %s' first",
+                   listen, config_str(c, CONFIG_DATA));
+        return -1;
+    }
+    return 0;
+}
+
+static int count_principals(struct db *db, int64_t *n) {
+    struct ctx c;
+    ctx_begin(&c);
+    int rc = db_read_begin(db, &c);
+    if (rc == 0) {
+        rc = db_get_i64(&c, "SELECT count(*) FROM principal", n, NULL, "");
+        db_read_end(&c);
+    }
+    ctx_end(&c);
+    return rc;
+}
+
+static char *read_pem(const char *path, struct buf *error) {
+    if (!path[0]) {
+        return NULL;
+    }
+    FILE *f = fopen(path, "re");
+    struct buf text = {0};
+    char part[4096];
+    size_t n;
+    while (f && (n = fread(part, 1, sizeof part, f)) > 0) {
+        buf_put(&text, part, n);
+    }
+    if (f) {
+        fclose(f);
+    }
+    if (!text.len) {
+        buf_printf(error, "cannot read %s", path);
+    }
+    return text.data;
+}
+
+static void open_onnx(const struct config *c) {
+    char near[PATH_MAX];
+    snprintf(near, sizeof near, "%s/lib/libonnxruntime.so", dir_path(house.data));
+    const char *const more[] = {near, "libonnxruntime.so.1", "libonnxruntime.so", NULL};
+    struct buf error = {0};
+    if (onnx_open(config_str(c, CONFIG_ONNX_LIB), more, &error) == 0) {
+        log_info("onnx.open", "ONNX Runtime %s from %s", onnx_version(), onnx_path());
+    } else {
+        log_warn("onnx.missing", "no ONNX Runtime, endpoints cannot load models: %s",
+                 error.data ? error.data : "");
+    }
+    buf_free(&error);
+}
+
+static int start_store(struct config *c, struct buf *error) {
+    int rc = dir_open(config_str(c, CONFIG_DATA), true, &house.data);
+    if (rc != 0) {
+        buf_printf(error, "cannot open the data directory %s: %s", config_str(c, CONFIG_DATA),
+                   strerror(-rc));
+        return -1;
+    }
+    struct db_options db = {.dir = house.data,
+                            .queue = (size_t)config_int(c, CONFIG_DB_QUEUE),
+                            .batch = (size_t)config_int(c, CONFIG_DB_BATCH),
+                            .wal_soft = config_int(c, CONFIG_DB_WAL_SOFT),
+                            .wal_hard = config_int(c, CONFIG_DB_WAL_HARD)};
+    if (db_open(&db, &house.db, error) != 0) {
+        return -1;
+    }
+    int64_t principals = 0;
+    if (count_principals(house.db, &principals) != 0) {
+        buf_puts(error, "cannot read the database");
+        return -1;
+    }
+    return exposure_check(c, principals > 0, error);
+}
+
+static int start_rooms(struct config *c, struct buf *error) {
+    struct lane_options lanes = {.db = house.db,
+                                 .workers = (unsigned)config_int(c, CONFIG_WORKERS),
+                                 .work_queue = (size_t)config_int(c, CONFIG_WORK_QUEUE),
+                                 .audit = access_audit};
+    house.lanes = lanes_start(&lanes);
+    if (artifacts_open(house.db, house.data, (uint64_t)config_int(c, CONFIG_UPLOAD_CAP),
+                       config_int(c, CONFIG_GC_GRACE_MS), error) != 0) {
+        return -1;
+    }
+    house.artifacts = true;
+    open_onnx(c);
+    struct serving_options serving = {.lanes = house.lanes,
+                                      .data = house.data,
+                                      .self_exe = house.self_exe,
+                                      .max_model = config_int(c, CONFIG_SERVING_MAX_MODEL)};
+    if (serving_start(&serving, error) != 0) {
+        return -1;
+    }
+    house.endpoints = true;
+    return 0;
+}
+
+static int start_server(struct config *c, int listen_fd, struct buf *error) {
+    const char *listen = config_str(c, CONFIG_LISTEN);
+    const char *colon = strrchr(listen, ':');
+    struct access_options access = {.db = house.db,
+                                    .auth_on = str_eq(config_str(c, CONFIG_AUTH), "on"),
+                                    .loopback = listens_on_loopback(listen),
+                                    .port = colon ? atoi(colon + 1) : 0,
+                                    .allowed_hosts = config_str(c, CONFIG_ALLOWED_HOSTS),
+                                    .allowed_origins = config_str(c, CONFIG_ALLOWED_ORIGINS)};
+    if (access_start(&access, &house.access, error) != 0) {
+        return -1;
+    }
+    char *cert = read_pem(config_str(c, CONFIG_TLS_CERT), error);
+    char *key = read_pem(config_str(c, CONFIG_TLS_KEY), error);
+    struct server_options o = {.listen = listen,
+                               .listen_fd = listen_fd,
+                               .tls_cert_pem = cert,
+                               .tls_key_pem = key,
+                               .threads = (unsigned)config_int(c, CONFIG_HTTP_THREADS),
+                               .connections = (unsigned)config_int(c, CONFIG_HTTP_CONNECTIONS),
+                               .per_ip = (unsigned)config_int(c, CONFIG_HTTP_PER_IP),
+                               .head_ms = config_int(c, CONFIG_HTTP_HEAD_MS),
+                               .body_ms = config_int(c, CONFIG_HTTP_BODY_MS),
+                               .idle_ms = config_int(c, CONFIG_HTTP_IDLE_MS),
+                               .body_cap = (uint64_t)config_int(c, CONFIG_HTTP_BODY_CAP),
+                               .upload_cap = (uint64_t)config_int(c, CONFIG_UPLOAD_CAP),
+                               .routes = house_routes(),
+                               .admit = access_admit,
+                               .admit_arg = house.access,
+                               .dispatch = lane_dispatch,
+                               .dispatch_arg = house.lanes,
+                               .thread_end = lane_thread_end};
+    int rc = error->len ? -1 : server_start(&o, &house.server, error);
+    free(cert);
+    if (key) {
+        explicit_bzero(key, strlen(key));
+    }
+    free(key);
+    return rc;
+}
+
+static int start_pipelines(struct config *c, struct buf *error) {
+    const char *listen = config_str(c, CONFIG_LISTEN);
+    const char *given = config_str(c, CONFIG_PUBLIC_URL);
+    struct buf url = {0};
+    if (given[0]) {
+        buf_puts(&url, given);
+    } else {
+        const char *colon = strrchr(listen, ':');
+        int host = colon ? (int)(colon - listen) : (int)strlen(listen);
+        const char *scheme = config_str(c, CONFIG_TLS_CERT)[0] ? "https" : "http";
+        if (str_starts(listen, "0.0.0.0:") || str_starts(listen, "[::]:")) {
+            buf_printf(&url, "%s://127.0.0.1:%d", scheme, server_port(house.server));
+        } else {
+            buf_printf(&url, "%s://%.*s:%d", scheme, host, listen, server_port(house.server));
+        }
+    }
+    house.public_url = url.data;
+    int64_t parallel = config_int(c, CONFIG_PIPELINE_PARALLEL);
+    long processors = sysconf(_SC_NPROCESSORS_ONLN);
+    pipeline_action(&serving_deploy_action);
+    struct pipeline_options o = {
+        .lanes = house.lanes,
+        .data = house.data,
+        .self_exe = house.self_exe,
+        .public_url = house.public_url,
+        .parallel = parallel > 0 ? (unsigned)parallel : (unsigned)(processors > 0 ? processors : 1),
+        .log_cap = config_int(c, CONFIG_STEP_LOG_CAP),
+        .env_allow = config_str(c, CONFIG_STEP_ENV)};
+    if (pipeline_start(&o, error) != 0) {
+        return -1;
+    }
+    house.pipelines = true;
+    return 0;
+}
+
+int house_start(struct config *config, int listen_fd, struct buf *error) {
+    char self[PATH_MAX];
+    ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
+    self[n > 0 ? n : 0] = '\0';
+    house.config = config;
+    house.self_exe = mem_strdup(self);
+    /* Pipelines come last: their steps call the server. */
+    if (start_store(config, error) != 0 || start_rooms(config, error) != 0 ||
+        start_server(config, listen_fd, error) != 0 || start_pipelines(config, error) != 0) {
+        return -1;
+    }
+    atomic_store(&house.ready, true);
+    return 0;
+}
+
+void house_stop(void) {
+    if (house.pipelines) {
+        pipeline_stop();
+    }
+    if (house.server) {
+        server_stop(house.server);
+    }
+    if (house.endpoints) {
+        serving_stop();
+    }
+    if (house.lanes) {
+        lanes_stop(house.lanes);
+    }
+    access_stop(house.access);
+    if (house.artifacts) {
+        artifacts_close();
+    }
+    if (house.db) {
+        db_close(house.db);
+    }
+    if (house.data) {
+        dir_close(house.data);
+    }
+    free(house.public_url);
+    free(house.self_exe);
+    memset(&house, 0, sizeof house);
+}

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The whole wire surface of the daemon, room by room. */
+#include "house.h"
+#include "quern/access/access.h"
+#include "quern/artifact/artifact.h"
+#include "quern/base/arena.h"
+#include "quern/lineage/lineage.h"
+#include "quern/pipeline/pipeline.h"
+#include "quern/registry/registry.h"
+#include "quern/serving/serving.h"
+#include "quern/tracking/tracking.h"
+
+static const struct route_list *const rooms[] = {
+    &guide_routes,    &ops_routes,      &backup_routes,   &principal_routes,
+    &token_routes,    &project_routes,  &artifact_routes, &lineage_routes,
+    &tracking_routes, &registry_routes, &pipeline_routes, &serving_routes,
+};
+
+const struct route_list *house_routes(void) {
+    static struct route_list lists[ARRAY_LEN(rooms) + 1];
+    if (!lists[0].n) {
+        for (size_t i = 0; i < ARRAY_LEN(rooms); i++) {
+            lists[i] = *rooms[i];
+        }
+    }
+    return lists;
+}
