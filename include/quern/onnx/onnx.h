@@ -24,8 +24,10 @@ bool onnx_ready(void);
 const char *onnx_version(void); /* "1.20.1"; "" when not loaded */
 const char *onnx_path(void);
 
-/* Loads from bytes (kept until the session is freed? no: the runtime copies). */
+/* Loads from bytes; the runtime copies, so they may go afterwards. */
 int onnx_load(struct ctx *c, const void *model, size_t n, struct onnx_session **out);
+/* Loads from a file; tensors kept in external files are looked for beside it. */
+int onnx_load_file(struct ctx *c, const char *path, struct onnx_session **out);
 void onnx_free(struct onnx_session *s); /* caller makes sure that no run is under way */
 
 size_t onnx_inputs(const struct onnx_session *s, const struct tensor_spec **specs);
@@ -35,8 +37,20 @@ const char *onnx_metadata(const struct onnx_session *s);
 
 /* Inputs in any order by name; all of the model's inputs must be there. Outputs (all, or those
  * named in `wanted`) are allocated in c's arena. Sequences of maps (skl2onnx's ZipMap) become an
- * FP64/FP32 tensor [rows, classes] with `classes` set to the keys' texts. NaN passes through. */
+ * FP64/FP32 tensor [rows, classes] with `classes` set to the keys' texts; sequences of tensors
+ * become one tensor per element, "name_0", "name_1", .... NaN passes through. */
 int onnx_run(struct ctx *c, const struct onnx_session *s, const struct tensor *in, size_t nin,
              const char *const *wanted, struct tensor **out, size_t *nout);
+
+/* What a model file says of itself before the runtime sees it: a walk over the protobuf's wire form
+ * that keeps nothing but the names of external tensor files. ERR_UNPROCESSABLE for bytes that are no
+ * ONNX model, and for an external name that is not a plain relative one. */
+struct onnx_scan {
+    int64_t ir_version;
+    const char *producer; /* arena; "" when not said */
+    const char **external; /* arena, each once, in order of appearance */
+    size_t nexternal;
+};
+int onnx_scan(struct ctx *c, const void *model, size_t n, struct onnx_scan *out);
 
 #endif
