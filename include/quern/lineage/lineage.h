@@ -15,6 +15,8 @@ int lineage_node(struct ctx *c, const char *ref, const char *label, const char *
  * are made with their id as label. Repeating is harmless. */
 int lineage_edge(struct ctx *c, const char *from, const char *to, const char *verb);
 int lineage_edge_drop(struct ctx *c, const char *from, const char *to, const char *verb);
+/* A thing got another name: node and edges follow. An unknown `from` is fine. */
+int lineage_rename(struct ctx *c, const char *from, const char *to);
 
 extern const struct route_list lineage_routes; /* GET /api/v1/lineage?node=&direction=&depth=&format= */
 
