@@ -3,21 +3,27 @@
 #define QUERN_PROCESS_PROCESS_H
 /* Process: child processes that outlive a restart of the daemon.
  *
- * process_start writes the attempt's folder (spec.json) and posix_spawns `quern keeper FOLDER`.
- * The keeper is single-threaded, its own session and a child subreaper. It takes an exclusive lock
- * on FOLDER/lock and refuses to go on if FOLDER/status.json exists, so a second spawn of one
- * attempt is harmless. It writes FOLDER/keeper.json (pid, start time of /proc, boot id), starts the
- * command (argv array, allow-listed environment, own process group, rlimits, no new privileges,
- * stdin /dev/null, descriptors closed), copies its stdout and stderr into FOLDER/log with a stamp
- * per line, enforces the timeout (TERM to the whole tree, KILL after the grace), on exit kills what
- * is left of the tree, and writes FOLDER/status.json atomically (tmp, fsync, rename, fsync).
+ * process_start makes the attempt's folder and posix_spawns `quern keeper FOLDER`; what to run
+ * travels in a memfd, so the environment, which may hold a token, is never on disk.
+ * The keeper is single-threaded, its own session and a child subreaper. It takes an exclusive
+ * open-file-description lock on FOLDER/lock and refuses to go on if FOLDER/keeper.json or
+ * FOLDER/status.json exists, so a second start of one attempt is harmless. It writes
+ * FOLDER/keeper.json (pid, start time of /proc, boot id, argv, names of the environment), starts the
+ * command (argv array, exactly the environment of the spec, own process group, rlimits, no new
+ * privileges, stdin /dev/null, descriptors closed), copies its stdout and stderr into the log with
+ * a stamp per line, enforces the timeout (TERM to the whole tree, KILL after the grace), on exit
+ * kills what is left of the tree, and writes FOLDER/status.json atomically (tmp, fsync, rename,
+ * fsync). A step whose keeper is killed dies with it, and the watcher kills its session; only a
+ * descendant that made a session of its own can then escape.
  *
  * Log line: "2026-01-02T03:04:05.678Z o text\n" (o stdout, e stderr, k the keeper's own words).
- * Past log_cap the head half is kept and the tail half rotates; the gap is told in one k line.
+ * Bytes are kept as they came; a line over 16 KiB is cut into several. The first half of log_cap
+ * stays in FOLDER/log, the rest goes to FOLDER/log.<offset>, of which the newest are kept. Read it
+ * with process_log_read: offsets never change, and what was dropped is told in one k line.
  *
  * The daemon watches pidfds. After a restart: process_adopt on each unfinished folder tells
  *   PROCESS_RUNNING   lock held, watched again
- *   PROCESS_ENDED     final status present
+ *   PROCESS_ENDED     final status present (no exited call follows)
  *   PROCESS_LOST      lock free, keeper.json present, no status: died (host reboot, OOM)
  *   PROCESS_UNSTARTED no keeper.json: never began; may be started again under the same attempt. */
 #include <stdbool.h>
@@ -68,7 +74,8 @@ typedef void process_exited(const char *folder, void *arg);
 int watcher_start(const char *self_exe, process_exited *exited, void *arg, struct watcher **out);
 void watcher_stop(struct watcher *w); /* children go on */
 
-/* `folder` is relative to `root` (below the data directory) and is made here. Fills c->err. */
+/* `folder` is relative to `root` (below the data directory) and is made here. Fills c->err. An attempt
+ * that runs already is watched and that is all; one that ended or was lost is ERR_CONFLICT. */
 int process_start(struct watcher *w, struct ctx *c, struct dir *root, const char *folder,
                   const struct process_spec *spec);
 int process_adopt(struct watcher *w, struct ctx *c, struct dir *root, const char *folder,
