@@ -34,6 +34,7 @@ struct db_options {
     size_t queue;          /* operations waiting */
     size_t batch;          /* most operations per commit */
     int64_t wal_soft, wal_hard; /* bytes */
+    const struct migration *migrations; /* NULL: the embedded ones */
 };
 
 struct migration {

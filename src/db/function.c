@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Function: LIKE, ILIKE and RLIKE as MLflow's filters mean them. Their work is bounded, since the
+ * patterns come from clients and SQLite cannot interrupt a function. */
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "connection.h"
+#include "pattern.h"
+
+enum { PATTERN_MAX = 1000, RLIKE_TEXT_MAX = 64 << 10 };
+static const size_t LIKE_WORK_MAX = 16u << 20; /* pattern bytes times text bytes */
+
+static unsigned char folded(unsigned char ch) {
+    return ch >= 'A' && ch <= 'Z' ? (unsigned char)(ch - 'A' + 'a') : ch;
+}
+
+static size_t point(const unsigned char *s, const unsigned char *end) {
+    size_t n = 1;
+    while (s + n < end && (s[n] & 0xc0) == 0x80)
+        n++;
+    return n;
+}
+
+/* '%' any run, '_' one code point. Only the last '%' ever has to be tried again. */
+static bool like(const unsigned char *s, size_t slen, const unsigned char *p, size_t plen,
+                 bool fold) {
+    const unsigned char *send = s + slen, *pend = p + plen, *star = NULL, *resume = NULL;
+    while (s < send) {
+        if (p < pend && *p == '%') {
+            star = ++p;
+            resume = s;
+        } else if (p < pend && *p == '_') {
+            s += point(s, send);
+            p++;
+        } else if (p < pend && (fold ? folded(*p) == folded(*s) : *p == *s)) {
+            s++;
+            p++;
+        } else if (star) {
+            resume += point(resume, send);
+            s = resume;
+            p = star;
+        } else
+            return false;
+    }
+    while (p < pend && *p == '%')
+        p++;
+    return p == pend;
+}
+
+static void like_function(sqlite3_context *f, int n, sqlite3_value **arg) {
+    (void)n;
+    const unsigned char *text = sqlite3_value_text(arg[0]), *pattern = sqlite3_value_text(arg[1]);
+    if (!text || !pattern)
+        return; /* NULL */
+    size_t tlen = (size_t)sqlite3_value_bytes(arg[0]), plen = (size_t)sqlite3_value_bytes(arg[1]);
+    if (plen > PATTERN_MAX || (plen && tlen > LIKE_WORK_MAX / plen)) {
+        sqlite3_result_error(f, "mlflow_a LIKE pattern is too long for the text it is held against",
+                             -1);
+        return;
+    }
+    sqlite3_result_int(f, like(text, tlen, pattern, plen, sqlite3_user_data(f) != NULL));
+}
+
+static void drop_regex(void *compiled) {
+    regfree(compiled);
+    free(compiled);
+}
+
+static void rlike_function(sqlite3_context *f, int n, sqlite3_value **arg) {
+    (void)n;
+    const char *text = (const char *)sqlite3_value_text(arg[0]);
+    const char *pattern = (const char *)sqlite3_value_text(arg[1]);
+    if (!text || !pattern)
+        return;
+    regex_t *compiled = sqlite3_get_auxdata(f, 1);
+    if (!compiled) {
+        const char *why;
+        compiled = pattern_compile(pattern, &why);
+        if (!compiled) {
+            sqlite3_result_error(f, why, -1);
+            return;
+        }
+        sqlite3_set_auxdata(f, 1, compiled, drop_regex);
+        compiled = sqlite3_get_auxdata(f, 1);
+        if (!compiled) {
+            sqlite3_result_error_nomem(f);
+            return;
+        }
+    }
+    if (sqlite3_value_bytes(arg[0]) > RLIKE_TEXT_MAX) {
+        sqlite3_result_int(f, 0); /* longer than anything a filter is meant for */
+        return;
+    }
+    sqlite3_result_int(f, regexec(compiled, text, 0, NULL, 0) == 0);
+}
+
+int function_register(sqlite3 *handle) {
+    static int yes = 1;
+    int flags = SQLITE_UTF8 | SQLITE_DETERMINISTIC | SQLITE_INNOCUOUS;
+    int r = sqlite3_create_function_v2(handle, "mlflow_like", 2, flags, NULL, like_function, NULL,
+                                       NULL, NULL);
+    if (r == SQLITE_OK)
+        r = sqlite3_create_function_v2(handle, "mlflow_ilike", 2, flags, &yes, like_function, NULL,
+                                       NULL, NULL);
+    if (r == SQLITE_OK)
+        r = sqlite3_create_function_v2(handle, "mlflow_rlike", 2, flags, NULL, rlike_function, NULL,
+                                       NULL, NULL);
+    return r;
+}
