@@ -35,7 +35,7 @@ bool host_is_loopback(const char *host) {
         return true;
     }
     if (n == 5 && strncmp(host, "[::1]", 5) == 0) {
-        return true;
+        return host[5] == '\0' || host[5] == ':';
     }
     return n >= 8 && strncmp(host, "127.", 4) == 0 && strspn(host, "0123456789.") >= n;
 }
