@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef QUERN_REGISTRY_PRIVATE_MODEL_H
+#define QUERN_REGISTRY_PRIVATE_MODEL_H
+/* Model: the rules of registered models and of their aliases. */
+#include <stdint.h>
+
+#include "quern/core/shape.h"
+
+struct ctx;
+
+struct model_row {
+    int64_t id;
+    const char *name, *description;
+    int64_t created_ms, updated_ms;
+};
+
+int model_create(struct ctx *c, const char *name, const char *description, const struct pairs *tags,
+                 struct model_row *out);
+int model_find(struct ctx *c, const char *name, struct model_row *out); /* ERR_NOT_FOUND */
+int model_describe(struct ctx *c, const char *name, const char *description,
+                   struct model_row *out); /* NULL clears it */
+int model_rename(struct ctx *c, const char *name, const char *to, struct model_row *out);
+int model_delete(struct ctx *c, const char *name);
+int model_set_tag(struct ctx *c, const char *name, const char *key, const char *value);
+int model_delete_tag(struct ctx *c, const char *name, const char *key);
+int model_alias_drop(struct ctx *c, const char *name, const char *alias); /* absent is fine */
+/* The version that the alias names, "latest" included. ERR_INVALID when there is no such alias. */
+int model_alias_version(struct ctx *c, const char *name, const char *alias, int64_t *version);
+/* Tells of an alias that was moved, set (from 0) or dropped (to 0). */
+int alias_moved(struct ctx *c, const char *name, const char *alias, int64_t from, int64_t to);
+/* A run's token registers versions of its own run and changes nothing else. */
+int registry_check_caller(struct ctx *c, const char *run_id);
+
+#endif

@@ -1,0 +1,6 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef QUERN_REGISTRY_PRIVATE_PROMPT_H
+#define QUERN_REGISTRY_PRIVATE_PROMPT_H
+/* Prompt: MLflow keeps prompts as registered models with this tag. */
+#define PROMPT_TAG "mlflow.prompt.is_prompt"
+#endif
