@@ -39,7 +39,7 @@ static bool plain_name(const char *rel) {
     }
 }
 
-static int walk(int fd, const char *rel, int flags, mode_t mode) {
+int path_walk(int fd, const char *rel, int flags, mode_t mode) {
     int at = fd;
     for (const char *slash; (slash = strchr(rel, '/')); rel = slash + 1) {
         char name[NAME_MAX + 1];
@@ -105,7 +105,7 @@ static bool have_openat2(void) {
 int path_open_beneath(int fd, const char *rel, int flags, mode_t mode) {
     if (!plain_name(rel))
         return -EINVAL;
-    return have_openat2() ? openat2_beneath(fd, rel, flags, mode) : walk(fd, rel, flags, mode);
+    return have_openat2() ? openat2_beneath(fd, rel, flags, mode) : path_walk(fd, rel, flags, mode);
 }
 
 int path_open_parent(int fd, const char *rel, const char **leaf) {

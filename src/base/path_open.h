@@ -9,4 +9,7 @@ int path_open_beneath(int fd, const char *rel, int flags, mode_t mode);
 /* Descriptor of the directory that holds rel, *leaf its last component; or -errno. */
 int path_open_parent(int fd, const char *rel, const char **leaf);
 
+/* The way without openat2, component by component; rel has been checked. */
+int path_walk(int fd, const char *rel, int flags, mode_t mode);
+
 #endif

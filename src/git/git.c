@@ -79,9 +79,10 @@ static void read_remote(struct ctx *c, git_repository *repo, struct git_state *o
 static int read_dirty(struct ctx *c, git_repository *repo, struct git_state *out) {
     if (git_repository_is_bare(repo))
         return 0;
-    git_status_options opts = GIT_STATUS_OPTIONS_INIT;
-    opts.show = GIT_STATUS_SHOW_INDEX_AND_WORKDIR;
-    opts.flags = GIT_STATUS_OPT_EXCLUDE_SUBMODULES; /* untracked files are left out by default */
+    /* Untracked files are left out by default. */
+    git_status_options opts = {.version = GIT_STATUS_OPTIONS_VERSION,
+                               .show = GIT_STATUS_SHOW_INDEX_AND_WORKDIR,
+                               .flags = GIT_STATUS_OPT_EXCLUDE_SUBMODULES};
     git_status_list *list = NULL;
     if (git_status_list_new(&list, repo, &opts) < 0)
         return broken(c, "its status");
