@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdlib.h>
+
+#include "quern/base/arena.h"
+#include "quern/core/ctx.h"
+#include "quern/db/db.h"
+#include "quern/lane/lane.h"
+
+#define LISTENERS_MAX 16
+
+/* Filled before the lanes start, read-only from then on. */
+static struct {
+    event_listener *fn;
+    void *arg;
+} listeners[LISTENERS_MAX];
+static unsigned listener_count;
+
+struct told {
+    const char *type, *subject;
+    int64_t seq;
+};
+
+void event_listen(event_listener *fn, void *arg) {
+    if (listener_count == LISTENERS_MAX)
+        abort(); /* a programmer's mistake: raise LISTENERS_MAX */
+    listeners[listener_count].fn = fn;
+    listeners[listener_count].arg = arg;
+    listener_count++;
+}
+
+static void tell(void *arg) {
+    const struct told *t = arg;
+    for (unsigned i = 0; i < listener_count; i++)
+        listeners[i].fn(t->type, t->subject, t->seq, listeners[i].arg);
+}
+
+int event_emit(struct ctx *c, const char *type, const char *subject_ref, const char *json_data) {
+    int rc = db_exec(c,
+                     "INSERT INTO event (project_id, type, subject, data, created_ms) "
+                     "VALUES (?, ?, ?, ?, ?)",
+                     "isssi", c->project, type, subject_ref, json_data ? json_data : "{}",
+                     c->now_ms);
+    if (rc)
+        return rc;
+    struct told *t = ARENA_NEW(c->arena, struct told);
+    t->type = arena_strdup(c->arena, type);
+    t->subject = arena_strdup(c->arena, subject_ref);
+    t->seq = db_last_id(c);
+    db_after_commit(c, tell, t);
+    return 0;
+}
