@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <inttypes.h>
+#include <string.h>
+
+#include "experiment.h"
+#include "experiment_store.h"
+#include "quern/base/arena.h"
+#include "quern/core/ctx.h"
+#include "quern/db/db.h"
+
+void experiment_read(struct ctx *c, struct stmt *st, struct experiment *e) {
+    memset(e, 0, sizeof *e);
+    e->id = stmt_i64(st, 0);
+    e->experiment_id = arena_printf(c->arena, "%" PRId64, e->id);
+    e->name = stmt_text(c, st, 1);
+    e->artifact_location = stmt_text(c, st, 2);
+    e->lifecycle_stage = stmt_i64(st, 3) ? "deleted" : "active";
+    e->creation_time = SET_I64(stmt_i64(st, 4));
+    e->last_update_time = SET_I64(stmt_i64(st, 5));
+}
+
+static int find(struct ctx *c, struct stmt *st, struct experiment *out) {
+    int rc = stmt_next(st);
+    if (rc > 0)
+        experiment_read(c, st, out);
+    stmt_end(st);
+    return rc;
+}
+
+int experiment_find(struct ctx *c, int64_t id, struct experiment *out) {
+    return find(c,
+                db_query(c,
+                         "SELECT " EXPERIMENT_COLUMNS " FROM experiment e"
+                         " WHERE e.id = ? AND e.project_id = ?",
+                         "ii", id, c->project),
+                out);
+}
+
+int experiment_find_name(struct ctx *c, const char *name, struct experiment *out) {
+    return find(c,
+                db_query(c,
+                         "SELECT " EXPERIMENT_COLUMNS " FROM experiment e"
+                         " WHERE e.project_id = ? AND e.name = ?",
+                         "is", c->project, name),
+                out);
+}
+
+int experiment_insert(struct ctx *c, const char *name, const char *location, int64_t *id) {
+    int rc = db_exec(c,
+                     "INSERT INTO experiment (project_id, name, artifact_location, created_ms,"
+                     " updated_ms) VALUES (?, ?, ?, ?, ?)",
+                     "issii", c->project, name, location ? location : "", c->now_ms, c->now_ms);
+    if (rc < 0)
+        return rc;
+    *id = db_last_id(c);
+    if (location)
+        return 0;
+    const char *own = arena_printf(c->arena, "mlflow-artifacts:/%" PRId64, *id);
+    return db_exec(c, "UPDATE experiment SET artifact_location = ? WHERE id = ?", "si", own, *id);
+}
+
+int experiment_set_name(struct ctx *c, int64_t id, const char *name) {
+    return db_exec(c, "UPDATE experiment SET name = ?, updated_ms = ? WHERE id = ?", "sii", name,
+                   c->now_ms, id);
+}
+
+int experiment_set_deleted(struct ctx *c, int64_t id, bool deleted) {
+    int rc = db_exec(c, "UPDATE experiment SET deleted = ?, updated_ms = ? WHERE id = ?", "iii",
+                     (int64_t)deleted, c->now_ms, id);
+    if (rc < 0)
+        return rc;
+    if (deleted)
+        return db_exec(c,
+                       "UPDATE run SET deleted = 1, deleted_ms = ?"
+                       " WHERE experiment_id = ? AND deleted = 0",
+                       "ii", c->now_ms, id);
+    return db_exec(c,
+                   "UPDATE run SET deleted = 0, deleted_ms = NULL"
+                   " WHERE experiment_id = ? AND deleted = 1",
+                   "i", id);
+}
+
+int experiment_put_tag(struct ctx *c, int64_t id, const char *key, const char *value) {
+    return db_exec(c,
+                   "INSERT INTO experiment_tag (experiment_id, name, value) VALUES (?, ?, ?)"
+                   " ON CONFLICT (experiment_id, name) DO UPDATE SET value = excluded.value",
+                   "iss", id, key, value);
+}
+
+int experiment_drop_tag(struct ctx *c, int64_t id, const char *key) {
+    return db_exec(c, "DELETE FROM experiment_tag WHERE experiment_id = ? AND name = ?", "is", id,
+                   key);
+}
+
+int experiment_load_tags(struct ctx *c, struct experiment *items, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        size_t cap = 0;
+        struct list *tags = &items[i].tags;
+        struct stmt *st = db_query(
+            c, "SELECT name, value FROM experiment_tag WHERE experiment_id = ? ORDER BY name", "i",
+            items[i].id);
+        int rc;
+        while ((rc = stmt_next(st)) > 0) {
+            struct pair *p = list_push(c, tags, &cap, sizeof *p);
+            p->key = stmt_text(c, st, 0);
+            p->value = stmt_text(c, st, 1);
+        }
+        if (rc < 0)
+            return rc;
+    }
+    return 0;
+}

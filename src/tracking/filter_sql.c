@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "filter_sql.h"
+
+#include <inttypes.h>
+
+#include "quern/base/arena.h"
+#include "quern/base/buf.h"
+#include "quern/core/ctx.h"
+#include "quern/db/db.h"
+
+#define LIST_MAX 10000
+
+int filter_ops_check(struct ctx *c, const struct filter_clause *f, unsigned ops) {
+    if (ops & 1u << f->op)
+        return 0;
+    char *valid = arena_strdup(c->arena, "");
+    for (int op = 0; op <= OP_NOT_NULL; op++)
+        if (ops & 1u << op)
+            valid = arena_printf(c->arena, "%s%s'%s'", valid, *valid ? ", " : "",
+                                 filter_op_text((enum filter_op)op));
+    return fail_field(c, ERR_INVALID, "filter",
+                      "Invalid comparator '%s' not one of '{%s}' (at byte %zu)",
+                      filter_op_text(f->op), valid, f->position);
+}
+
+static const char *operand_text(struct ctx *c, const struct filter_clause *f) {
+    if (f->kind == VALUE_NUMBER)
+        return f->text;
+    return f->kind == VALUE_TEXT ? arena_printf(c->arena, "'%s'", f->text) : "a list";
+}
+
+int filter_number_check(struct ctx *c, const struct filter_clause *f, const char *what) {
+    if (f->kind == VALUE_NUMBER)
+        return 0;
+    return fail_field(c, ERR_INVALID, "filter", "Expected numeric value type for %s. Found %s",
+                      what, operand_text(c, f));
+}
+
+int filter_text_check(struct ctx *c, const struct filter_clause *f, const char *what) {
+    if (f->kind == VALUE_LIST && f->n > LIST_MAX)
+        return fail_field(c, ERR_INVALID, "filter", "A list in a filter holds at most %d values",
+                          LIST_MAX);
+    if (f->kind != VALUE_NUMBER)
+        return 0;
+    return fail_field(c, ERR_INVALID, "filter",
+                      "Expected a quoted string value for %s (e.g. 'my-value'). Got value %s", what,
+                      f->text);
+}
+
+static void emit_list(struct ctx *c, struct sql *q, const struct filter_clause *f) {
+    sql_add(c, q, f->op == OP_IN ? " IN (" : " NOT IN (", "");
+    for (size_t i = 0; i < f->n; i++)
+        sql_add(c, q, i ? ", ?" : "?", "s", f->items[i]);
+    sql_add(c, q, ")", "");
+}
+
+void filter_emit(struct ctx *c, struct sql *q, const char *column, const struct filter_clause *f) {
+    static const char *const compare[] = {" = ?", " <> ?", " > ?", " >= ?", " < ?", " <= ?"};
+    switch (f->op) {
+    case OP_LIKE:
+    case OP_ILIKE:
+    case OP_RLIKE:
+        sql_add(c, q,
+                f->op == OP_LIKE    ? "mlflow_like("
+                : f->op == OP_ILIKE ? "mlflow_ilike("
+                                    : "mlflow_rlike(",
+                "");
+        sql_add(c, q, column, "");
+        sql_add(c, q, ", ?)", "s", f->text);
+        return;
+    case OP_IN:
+    case OP_NOT_IN:
+        sql_add(c, q, column, "");
+        emit_list(c, q, f);
+        return;
+    case OP_IS_NULL:
+    case OP_NOT_NULL:
+        sql_add(c, q, column, "");
+        sql_add(c, q, f->op == OP_IS_NULL ? " IS NULL" : " IS NOT NULL", "");
+        return;
+    default:
+        sql_add(c, q, column, "");
+        if (f->kind == VALUE_NUMBER)
+            sql_add(c, q, compare[f->op], "d", f->number);
+        else
+            sql_add(c, q, compare[f->op], "s", f->text);
+    }
+}
+
+void filter_emit_ids(struct ctx *c, struct sql *q, const int64_t *ids, size_t n) {
+    if (n == 1) {
+        sql_add(c, q, " = ?", "i", ids[0]);
+        return;
+    }
+    struct buf b = {0};
+    for (size_t i = 0; i < n; i++)
+        buf_printf(&b, "%c%" PRId64, i ? ',' : '[', ids[i]);
+    buf_puts(&b, n ? "]" : "[]");
+    const char *text = arena_strndup(c->arena, b.data, b.len);
+    buf_free(&b);
+    sql_add(c, q, " IN (SELECT value FROM json_each(?))", "s", text);
+}

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef QUERN_TRACKING_FILTER_SQL_H
+#define QUERN_TRACKING_FILTER_SQL_H
+/* Filter to SQL: pieces that every search of this room shares. Column names and operators are
+ * constants of the code; everything from the request is bound. */
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "quern/core/filter.h"
+
+struct ctx;
+struct sql;
+
+#define OPS_NUMBER                                                                                 \
+    (1u << OP_EQ | 1u << OP_NE | 1u << OP_GT | 1u << OP_GE | 1u << OP_LT | 1u << OP_LE)
+#define OPS_TEXT (1u << OP_EQ | 1u << OP_NE | 1u << OP_LIKE | 1u << OP_ILIKE)
+#define OPS_LIST (1u << OP_IN | 1u << OP_NOT_IN)
+#define OPS_NULL (1u << OP_IS_NULL | 1u << OP_NOT_NULL)
+
+/* "Invalid comparator '>' not one of '{...}'" unless the clause's operator is in the set. */
+int filter_ops_check(struct ctx *c, const struct filter_clause *f, unsigned ops);
+/* The operand must be a number; `what` ends "Expected numeric value type for ...". */
+int filter_number_check(struct ctx *c, const struct filter_clause *f, const char *what);
+/* The operand must be quoted text or, where the operator asks for it, a list. */
+int filter_text_check(struct ctx *c, const struct filter_clause *f, const char *what);
+/* "column op ?" with the clause's operand, which was checked. NULL operators need no operand. */
+void filter_emit(struct ctx *c, struct sql *q, const char *column, const struct filter_clause *f);
+/* "= ?" for one number, else "IN (...)". */
+void filter_emit_ids(struct ctx *c, struct sql *q, const int64_t *ids, size_t n);
+
+#endif

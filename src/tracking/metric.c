@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "metric.h"
+
+#include <float.h>
+#include <inttypes.h>
+#include <math.h>
+#include <string.h>
+
+#include "key.h"
+#include "logged_model.h"
+#include "metric_store.h"
+#include "quern/base/arena.h"
+#include "quern/base/map.h"
+#include "quern/core/ctx.h"
+#include "quern/json/json_out.h"
+#include "quern/tracking/tracking.h"
+#include "run.h"
+
+int metric_check(struct ctx *c, const char *list, size_t index, const struct metric_value *m) {
+    /* The member is called "name" in messages, as clients know it. */
+    int rc = key_plain(m->key)
+                 ? 0
+                 : key_check(c, list ? member_path(c, list, index, "name") : "name", m->key);
+    if (rc || m->timestamp.v >= 0)
+        return rc;
+    char value[32];
+    json_double(m->value.v, value);
+    const char *path = list ? member_path(c, list, index, "timestamp") : "timestamp";
+    return fail_field(c, ERR_INVALID, path,
+                      "Invalid value %" PRId64 " for parameter '%s' supplied: metric '%s' "
+                      "(value=%s). Timestamp must be a nonnegative long (64-bit integer) ",
+                      m->timestamp.v, path, m->key, value);
+}
+
+struct point metric_point(const struct metric_value *m) {
+    struct point p = {.value = m->value.v, .time_ms = m->timestamp.v, .step = m->step.v};
+    if (isnan(p.value)) {
+        p.value = 0;
+        p.is_nan = 1;
+    } else if (isinf(p.value)) {
+        p.value = p.value > 0 ? DBL_MAX : -DBL_MAX;
+    }
+    return p;
+}
+
+static bool later(const struct point *a, const struct point *b) {
+    if (a->step != b->step)
+        return a->step > b->step;
+    if (a->time_ms != b->time_ms)
+        return a->time_ms > b->time_ms;
+    return a->value > b->value;
+}
+
+struct key_seen {
+    int64_t id;
+    struct point best;
+};
+
+/* Per key one look-up and one replacement of the latest point, however many points come. */
+static int log_points(struct ctx *c, const struct run_ref *r, const struct metric_value *m,
+                      size_t n, struct map *seen) {
+    struct key_seen *last = NULL;
+    const char *last_key = NULL;
+    for (size_t i = 0; i < n; i++) {
+        struct key_seen *k =
+            last_key && !strcmp(last_key, m[i].key) ? last : map_get(seen, m[i].key);
+        struct point p = metric_point(&m[i]);
+        if (!k) {
+            k = ARENA_NEW(c->arena, struct key_seen);
+            int rc = run_key_ensure(c, r->experiment, m[i].key, &k->id);
+            if (rc)
+                return rc;
+            k->best = p;
+            map_set(seen, m[i].key, k);
+        } else if (later(&p, &k->best)) {
+            k->best = p;
+        }
+        last = k;
+        last_key = m[i].key;
+        int rc = metric_insert(c, r->row, k->id, &p);
+        if (rc < 0)
+            return rc;
+    }
+    const char *key;
+    void *value;
+    for (size_t i = 0; map_next(seen, &i, &key, &value);) {
+        struct key_seen *k = value;
+        int rc = metric_raise_latest(c, r->row, k->id, &k->best);
+        if (rc < 0)
+            return rc;
+    }
+    return 0;
+}
+
+static int log_one(struct ctx *c, const struct run_ref *r, const struct metric_value *m) {
+    int64_t key = 0;
+    struct point p = metric_point(m);
+    int rc = run_key_ensure(c, r->experiment, m->key, &key);
+    if (!rc)
+        rc = metric_insert(c, r->row, key, &p);
+    if (rc >= 0)
+        rc = metric_raise_latest(c, r->row, key, &p);
+    return rc < 0 ? rc : 0;
+}
+
+int metric_log(struct ctx *c, const struct run_ref *r, const struct metric_value *m, size_t n) {
+    int rc;
+    if (n == 1) {
+        rc = log_one(c, r, m);
+    } else {
+        struct map *seen = map_new();
+        rc = log_points(c, r, m, n, seen);
+        map_free(seen, NULL);
+    }
+    for (size_t i = 0; !rc && i < n; i++)
+        if (m[i].model_id && *m[i].model_id) {
+            struct point p = metric_point(&m[i]);
+            rc = logged_model_measured(c, m[i].model_id, r->uuid, &m[i], &p);
+        }
+    return rc;
+}
+
+int run_metric(struct ctx *c, const char *run_id, const char *key, double *value) {
+    struct run_ref r;
+    int64_t id = 0;
+    struct point p;
+    int rc = run_for_read(c, run_id, &r);
+    if (rc)
+        return rc;
+    rc = run_key_find(c, r.experiment, key, &id);
+    if (rc > 0)
+        rc = metric_read_latest(c, r.row, id, &p);
+    if (rc == 0)
+        return fail(c, ERR_NOT_FOUND, "Run %s has no metric '%s'", run_id, key);
+    if (rc > 0)
+        *value = p.is_nan ? NAN : p.value;
+    return rc < 0 ? rc : 0;
+}
+
+int run_metrics(struct ctx *c, const char *run_id, struct fpairs *out) {
+    struct run_ref r;
+    struct run run;
+    int rc = run_for_read(c, run_id, &r);
+    if (!rc)
+        rc = run_load(c, &r.row, 1, false, &run);
+    if (rc)
+        return rc;
+    const struct metric_value *m = run.data->metrics.items;
+    out->n = run.data->metrics.n;
+    out->items = ARENA_ARRAY(c->arena, struct fpair, out->n ? out->n : 1);
+    for (size_t i = 0; i < out->n; i++)
+        out->items[i] = (struct fpair){.key = m[i].key, .value = m[i].value.v};
+    return 0;
+}

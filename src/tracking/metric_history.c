@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "metric.h"
+#include "metric_store.h"
+#include "quern/base/arena.h"
+#include "quern/base/buf.h"
+#include "quern/core/ctx.h"
+#include "quern/core/page.h"
+#include "run.h"
+
+#define BULK_RUNS 100
+#define BULK_POINTS 25000
+#define INTERVAL_POINTS 2500
+
+/* 1 and the numbers when the run and its key exist, 0 when not. */
+static int find_series(struct ctx *c, const char *run_id, const char *key, struct run_ref *r,
+                       int64_t *id) {
+    int rc = run_find_ref(c, run_id, r);
+    return rc > 0 ? run_key_find(c, r->experiment, key, id) : rc;
+}
+
+int metric_history(struct ctx *c, const struct history_wish *in, struct history_page *out) {
+    struct run_ref r;
+    int64_t key = 0, offset = 0, limit = in->max_results.v;
+    size_t cap = 0;
+    if (in->max_results.set && limit < 0)
+        return fail_field(c, ERR_INVALID, "max_results",
+                          "Invalid value %" PRId64 " for parameter 'max_results' supplied. It must "
+                          "be a positive integer",
+                          limit);
+    int rc = page_offset(c, in->page_token, &offset);
+    if (rc)
+        return rc;
+    rc = find_series(c, in->run_id, in->metric_key, &r, &key);
+    if (rc <= 0)
+        return rc;
+    if (limit == 0)
+        return metric_read_history(c, r.row, in->metric_key, key, offset, -1, NULL, &out->metrics,
+                                   &cap);
+    if (limit > INT32_MAX)
+        limit = INT32_MAX;
+    rc = metric_read_history(c, r.row, in->metric_key, key, offset, limit + 1, NULL, &out->metrics,
+                             &cap);
+    if (rc < 0 || out->metrics.n <= (size_t)limit)
+        return rc;
+    out->metrics.n = (size_t)limit;
+    out->next_page_token = page_token(c, offset + limit);
+    return 0;
+}
+
+static int check_runs(struct ctx *c, const char *what, const struct strs *ids) {
+    if (ids->n == 0)
+        return fail_field(c, ERR_INVALID, "run_id", "%s request must specify at least one run_id.",
+                          what);
+    if (ids->n > BULK_RUNS)
+        return fail_field(c, ERR_INVALID, "run_id",
+                          "%s request cannot specify more than %d run_ids. Received %zu run_ids.",
+                          what, BULK_RUNS, ids->n);
+    return 0;
+}
+
+static int by_text(const void *a, const void *b) {
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+int metric_history_bulk(struct ctx *c, const struct bulk_wish *in, struct list *out) {
+    int rc = check_runs(c, "GetMetricHistoryBulk", &in->run_ids);
+    if (rc)
+        return rc;
+    if (!in->metric_key || !*in->metric_key)
+        return fail_field(c, ERR_INVALID, "metric_key",
+                          "GetMetricHistoryBulk request must specify a metric_key.");
+    int64_t left = in->max_results.set && in->max_results.v > 0 ? in->max_results.v : BULK_POINTS;
+    if (left > BULK_POINTS)
+        left = BULK_POINTS;
+    const char **ids = arena_dup(c->arena, in->run_ids.items, in->run_ids.n * sizeof *ids);
+    qsort(ids, in->run_ids.n, sizeof *ids, by_text);
+    size_t cap = 0;
+    for (size_t i = 0; i < in->run_ids.n && left > 0; i++) {
+        struct run_ref r;
+        int64_t key = 0;
+        if (i > 0 && !strcmp(ids[i], ids[i - 1]))
+            continue;
+        size_t before = out->n;
+        rc = find_series(c, ids[i], in->metric_key, &r, &key);
+        if (rc > 0)
+            rc = metric_read_history(c, r.row, in->metric_key, key, 0, left, ids[i], out, &cap);
+        if (rc < 0)
+            return rc;
+        left -= (int64_t)(out->n - before);
+    }
+    return 0;
+}
+
+/* Of n sorted steps at most `most` spread evenly, and the last one. */
+static size_t thin(const int64_t *steps, size_t n, size_t most, int64_t *kept) {
+    if (n <= most) {
+        if (n)
+            memcpy(kept, steps, n * sizeof *kept);
+        return n;
+    }
+    size_t m = 0;
+    for (size_t i = 0; i < most; i++)
+        kept[m++] = steps[i * n / most];
+    if (kept[m - 1] != steps[n - 1])
+        kept[m++] = steps[n - 1];
+    return m;
+}
+
+struct series {
+    struct run_ref run;
+    int64_t key;
+};
+
+static int interval_check(struct ctx *c, const struct bulk_wish *in) {
+    int rc = check_runs(c, "GetMetricHistoryBulkInterval", &in->run_ids);
+    if (rc)
+        return rc;
+    if (in->start_step.set != in->end_step.set)
+        return fail_field(c, ERR_INVALID, in->start_step.set ? "end_step" : "start_step",
+                          "If either start step or end step are specified, both must be "
+                          "specified.");
+    if (in->start_step.set && in->start_step.v > in->end_step.v)
+        return fail_field(c, ERR_INVALID, "end_step",
+                          "end_step must be greater than start_step. Found start_step=%" PRId64
+                          " and end_step=%" PRId64 ".",
+                          in->start_step.v, in->end_step.v);
+    if (in->max_results.set && (in->max_results.v < 1 || in->max_results.v > INTERVAL_POINTS))
+        return fail_field(c, ERR_INVALID, "max_results",
+                          "max_results must be between 1 and %d. Found max_results=%" PRId64 ".",
+                          INTERVAL_POINTS, in->max_results.v);
+    return 0;
+}
+
+static int add_series(struct ctx *c, const struct bulk_wish *in, const struct series *s,
+                      const struct buf *common, int64_t from, int64_t to, struct list *out,
+                      size_t *cap) {
+    int64_t least = 0, most = 0;
+    int rc = metric_step_bounds(c, s->run.row, s->key, from, to, &least, &most);
+    if (rc <= 0)
+        return rc;
+    const char *steps =
+        arena_printf(c->arena, "[%s%s%" PRId64 ",%" PRId64 "]", common->len ? common->data : "",
+                     common->len ? "," : "", least, most);
+    return metric_read_at(c, s->run.row, in->metric_key, s->key, steps, BULK_POINTS, s->run.uuid,
+                          out, cap);
+}
+
+int metric_history_interval(struct ctx *c, const struct bulk_wish *in, struct list *out) {
+    int rc = interval_check(c, in);
+    if (rc)
+        return rc;
+    struct series *all = ARENA_ARRAY(c->arena, struct series, in->run_ids.n);
+    size_t count = 0, n = 0, cap = 0;
+    struct buf pairs = {0}, common = {0};
+    for (size_t i = 0; i < in->run_ids.n; i++) {
+        struct series *s = &all[count];
+        rc = find_series(c, in->run_ids.items[i], in->metric_key, &s->run, &s->key);
+        if (rc < 0)
+            break;
+        if (rc > 0) {
+            buf_printf(&pairs, "%c[%" PRId64 ",%" PRId64 "]", count ? ',' : '[', s->run.row,
+                       s->key);
+            count++;
+        }
+    }
+    if (count)
+        buf_putc(&pairs, ']');
+    const char *pairs_text =
+        arena_strndup(c->arena, count ? pairs.data : "[]", count ? pairs.len : 2);
+    buf_free(&pairs);
+    int64_t *steps = NULL;
+    if (rc >= 0)
+        rc = metric_read_steps(c, pairs_text, &steps, &n);
+    int64_t from = in->start_step.set ? in->start_step.v : INT64_MIN;
+    int64_t to = in->end_step.set ? in->end_step.v : INT64_MAX;
+    size_t a = 0, b = n;
+    while (a < b && steps[a] < from)
+        a++;
+    while (b > a && steps[b - 1] > to)
+        b--;
+    if (rc >= 0 && b > a) {
+        size_t most = in->max_results.set ? (size_t)in->max_results.v : INTERVAL_POINTS;
+        int64_t *kept = ARENA_ARRAY(c->arena, int64_t, most + 1);
+        size_t m = thin(steps + a, b - a, most, kept);
+        for (size_t i = 0; i < m; i++)
+            buf_printf(&common, "%s%" PRId64, i ? "," : "", kept[i]);
+    }
+    for (size_t i = 0; rc >= 0 && i < count; i++)
+        rc = add_series(c, in, &all[i], &common, from, to, out, &cap);
+    buf_free(&common);
+    return rc < 0 ? rc : 0;
+}

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef QUERN_TRACKING_RUN_SEARCH_H
+#define QUERN_TRACKING_RUN_SEARCH_H
+/* Run search: a filter and an order over the runs of some experiments.
+ *
+ * run_search_plan turns the request's texts into conditions and orders whose names are already
+ * numbers; run_search_rows finds the row numbers of one page. Three ways lead to them:
+ *   by start    the index of the default order is walked and the conditions are probed;
+ *   by filter   the index of the most selective condition is walked and its few hits are sorted;
+ *   by metric   the index of the metric that orders is walked: numbers, then NaN, then the rest.
+ * All three give the same rows in the same order. */
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "entity.h"
+#include "quern/core/filter.h"
+
+struct ctx;
+
+struct run_search {
+    struct strs experiment_ids, order_by;
+    const char *filter, *run_view_type, *page_token;
+    struct opt_i64 max_results;
+};
+struct run_page {
+    struct list runs;
+    const char *next_page_token;
+};
+
+enum search_kind { BY_METRIC, BY_PARAM, BY_TAG, BY_TEXT, BY_NUMBER, BY_DATASET };
+
+struct search_cond {
+    enum search_kind kind;
+    const char *column; /* of run or run_dataset; "context" for the input tag */
+    const struct filter_clause *clause;
+    const int64_t *keys;
+    size_t nkeys;
+};
+struct search_order {
+    enum search_kind kind;
+    const char *column;
+    bool desc;
+    const char *name; /* of the key */
+    const int64_t *keys;
+    size_t nkeys;
+};
+struct search_plan {
+    int64_t *experiments;
+    size_t nexperiments;
+    int deleted; /* 0, 1, or -1 for both */
+    struct search_cond *conds;
+    size_t nconds;
+    struct search_order *orders;
+    size_t norders;
+    bool start_ordered;
+    bool nothing; /* no run can match */
+    int64_t offset, limit;
+};
+
+int run_search(struct ctx *c, const struct run_search *in, struct run_page *out);
+int run_search_plan(struct ctx *c, const struct run_search *in, struct search_plan *p);
+/* At most limit + 1 rows. */
+int run_search_rows(struct ctx *c, const struct search_plan *p, int64_t **rows, size_t *n);
+
+#endif

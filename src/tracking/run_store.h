@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef QUERN_TRACKING_RUN_STORE_H
+#define QUERN_TRACKING_RUN_STORE_H
+/* Run store: statements that only the rules use. */
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "quern/core/shape.h"
+
+struct ctx;
+struct run_ref;
+
+int run_insert(struct ctx *c, const char *uuid, int64_t experiment, const char *name,
+               const char *user, int64_t start_ms, const char *artifact_uri, int64_t *row);
+int run_write_state(struct ctx *c, int64_t row, const char *status, struct opt_i64 end_ms);
+int run_write_name(struct ctx *c, int64_t row, const char *name);
+int run_write_deleted(struct ctx *c, int64_t row, bool deleted);
+int run_write_tag(struct ctx *c, const struct run_ref *r, const char *key, const char *value);
+int run_read_tag(struct ctx *c, const struct run_ref *r, const char *key, char **value);
+int run_erase_tag(struct ctx *c, const struct run_ref *r, const char *key, bool *was);
+
+#endif
