@@ -50,12 +50,33 @@ static size_t receive(char *data, size_t size, size_t n, void *arg) {
     return size * n;
 }
 
+/* The first line of QUERN_TOKEN_FILE. */
+static const char *token_from_file(struct invocation *inv) {
+    const char *path = getenv("QUERN_TOKEN_FILE");
+    char line[512] = "";
+    if (!path || !path[0]) {
+        return NULL;
+    }
+    FILE *f = fopen(path, "re");
+    if (!f || !fgets(line, sizeof line, f)) {
+        complain(EXIT_ERROR, "QUERN_TOKEN_FILE: %s cannot be read", path);
+    }
+    if (f) {
+        fclose(f);
+    }
+    line[strcspn(line, "\r\n")] = '\0';
+    return arena_strdup(inv->arena, line);
+}
+
 static struct curl_slist *headers(struct invocation *inv, bool has_body) {
     struct curl_slist *list = NULL;
     const char *token = getenv("QUERN_TOKEN");
     const char *project = getenv("QUERN_PROJECT");
     if (!token) {
         token = getenv("MLFLOW_TRACKING_TOKEN");
+    }
+    if (!token) {
+        token = token_from_file(inv);
     }
     if (token && token[0]) {
         list = curl_slist_append(list, arena_printf(inv->arena, "Authorization: Bearer %s", token));

@@ -2,8 +2,9 @@
 #ifndef QUERN_APP_CLIENT_H
 #define QUERN_APP_CLIENT_H
 /* Client: the REST API from a shell. The server is --url, else QUERN_URL, else the default; the
- * token comes from QUERN_TOKEN, else MLFLOW_TRACKING_TOKEN, never from the command line; the project
- * from QUERN_PROJECT. Functions that fail have told why on standard error and return an exit code. */
+ * token comes from QUERN_TOKEN, else MLFLOW_TRACKING_TOKEN, else the file QUERN_TOKEN_FILE, never
+ * from the command line; the project from QUERN_PROJECT. Functions that fail have told why on
+ * standard error and return an exit code. */
 #include <stdbool.h>
 #include <stddef.h>
 

@@ -37,14 +37,14 @@ struct invocation;
 
 struct command {
     const char *name;
-    const char *args; /* "PIPELINE.yaml", "[DIR]" */
-    const char *doc;  /* one line */
+    const char *args;    /* "PIPELINE.yaml", "[DIR]" */
+    const char *doc;     /* one line */
     const char *details; /* paragraphs for help and man page, or NULL */
     const struct option_row *options;
     size_t noptions;
-    size_t least, most; /* positional arguments */
-    bool settings;      /* also takes every setting of config.def as a flag */
-    bool client;        /* also takes --url and --json */
+    size_t least, most;                 /* positional arguments */
+    bool settings;                      /* also takes every setting of config.def as a flag */
+    bool client;                        /* also takes --url and --json */
     int (*run)(struct invocation *inv); /* an exit code */
 };
 
@@ -79,6 +79,15 @@ int backup_command(struct invocation *inv);
 int restore_command(struct invocation *inv);
 int doctor_command(struct invocation *inv);
 int openapi_command(struct invocation *inv);
+int reference_command(struct invocation *inv);
 int version_command(struct invocation *inv);
+int run_command(struct invocation *inv);
+int runs_command(struct invocation *inv);
+int logs_command(struct invocation *inv);
+int models_command(struct invocation *inv);
+int endpoints_command(struct invocation *inv);
+int lineage_command(struct invocation *inv);
+int completion_command(struct invocation *inv);
+int man_command(struct invocation *inv);
 
 #endif
