@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The limit that libmicrohttpd sets: the same number of threads as the daemon, a fixed answer, the
+ * body read and thrown away. Prints its port, ends when standard input does.
+ *   bench_limit_http ANSWER-FILE [THREADS] */
+#include <arpa/inet.h>
+#include <microhttpd.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static struct MHD_Response *answer;
+
+static enum MHD_Result handle(void *cls, struct MHD_Connection *c, const char *url,
+                              const char *method, const char *version, const char *data,
+                              size_t *size, void **state) {
+    static int seen;
+    (void)cls, (void)url, (void)method, (void)version, (void)data;
+    if (!*state) {
+        *state = &seen;
+        return MHD_YES;
+    }
+    if (*size > 0) {
+        *size = 0;
+        return MHD_YES;
+    }
+    return MHD_queue_response(c, MHD_HTTP_OK, answer);
+}
+
+int main(int argc, char **argv) {
+    static char body[1 << 20];
+    FILE *f = argc > 1 ? fopen(argv[1], "rb") : NULL;
+    if (!f) {
+        fprintf(stderr, "usage: bench_limit_http ANSWER-FILE [THREADS]\n");
+        return 2;
+    }
+    size_t n = fread(body, 1, sizeof body, f);
+    fclose(f);
+    answer = MHD_create_response_from_buffer(n, body, MHD_RESPMEM_PERSISTENT);
+    MHD_add_response_header(answer, "Content-Type", "application/json");
+    struct sockaddr_in at = {.sin_family = AF_INET};
+    at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    unsigned threads = argc > 2 ? (unsigned)atoi(argv[2]) : 2;
+    struct MHD_Daemon *d =
+        MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD, 0, NULL, NULL, handle, NULL,
+                         MHD_OPTION_SOCK_ADDR, (struct sockaddr *)&at, MHD_OPTION_THREAD_POOL_SIZE,
+                         threads, MHD_OPTION_CONNECTION_LIMIT, 1000u, MHD_OPTION_END);
+    if (!d) {
+        fprintf(stderr, "libmicrohttpd did not start\n");
+        return 1;
+    }
+    const union MHD_DaemonInfo *info = MHD_get_daemon_info(d, MHD_DAEMON_INFO_BIND_PORT);
+    printf("%u\n", info ? info->port : 0u);
+    fflush(stdout);
+    while (read(0, body + sizeof body - 1, 1) > 0)
+        ;
+    MHD_stop_daemon(d);
+    MHD_destroy_response(answer);
+    return 0;
+}

@@ -1,0 +1,310 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Load: sends one kind of request as fast as the answers come, and prints one JSON line.
+ *
+ *   bench_load PORT CLIENTS SECONDS COUNT get PATH
+ *   bench_load PORT CLIENTS SECONDS COUNT post PATH BODY-FILE
+ *   bench_load PORT CLIENTS SECONDS COUNT create EXPERIMENT      (run ids go to standard error)
+ *   bench_load PORT CLIENTS SECONDS COUNT log-metric RUNS-FILE
+ *   bench_load PORT CLIENTS SECONDS COUNT log-batch RUNS-FILE POINTS
+ *   bench_load PORT CLIENTS SECONDS COUNT score RUNS-FILE        (one log-batch for each run)
+ *   bench_load PORT CLIENTS SECONDS COUNT tags RUNS-FILE SIZE    (100 tags of SIZE bytes each)
+ *   bench_load PORT CLIENTS SECONDS COUNT search EXPERIMENT
+ *   bench_load PORT 1 0 0 upload PATH BYTES
+ * SECONDS or COUNT may be 0 for no bound; runs files hold one run id a line. */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "http.h"
+
+enum { REQUEST_CAP = 4 << 20, ID = 32 };
+
+struct job {
+    const char *path;
+    char *body; /* a fixed body, or room to build one */
+    size_t body_len;
+    char (*runs)[ID + 1];
+    size_t runs_n;
+    long number; /* points, bytes of a tag */
+    const char *experiment;
+    uint64_t next, seed;
+    FILE *ids;
+    int64_t now_ms;
+};
+
+static void die(const char *what) {
+    fprintf(stderr, "%s: %s\n", what, strerror(errno));
+    exit(1);
+}
+
+static char *whole_file(const char *path, size_t *n) {
+    FILE *f = fopen(path, "rb");
+    if (!f)
+        die(path);
+    char *data = malloc(REQUEST_CAP);
+    if (!data)
+        die("memory");
+    *n = fread(data, 1, REQUEST_CAP - 1, f);
+    data[*n] = '\0';
+    fclose(f);
+    return data;
+}
+
+static void read_runs(struct job *j, const char *path) {
+    FILE *f = fopen(path, "r");
+    char line[ID + 3];
+    size_t cap = 0;
+    if (!f)
+        die(path);
+    while (fgets(line, sizeof line, f)) {
+        line[strcspn(line, "\n")] = '\0';
+        if (strlen(line) != ID)
+            continue;
+        if (j->runs_n == cap) {
+            cap = cap ? cap * 2 : 1024;
+            j->runs = realloc(j->runs, cap * sizeof *j->runs);
+            if (!j->runs)
+                die("memory");
+        }
+        memcpy(j->runs[j->runs_n++], line, ID + 1);
+    }
+    fclose(f);
+    if (j->runs_n == 0) {
+        fprintf(stderr, "%s holds no run ids\n", path);
+        exit(1);
+    }
+}
+
+/* A number in [0, 1) that differs from call to call and is the same in every run. */
+static double draw(struct job *j) {
+    j->seed = j->seed * 6364136223846793005u + 1442695040888963407u;
+    return (double)(j->seed >> 11) / 9007199254740992.0;
+}
+
+static size_t get(void *arg, unsigned client, uint64_t n, char *out, size_t cap) {
+    (void)client, (void)n;
+    struct job *j = arg;
+    int r = snprintf(out, cap, "GET %s HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n", j->path);
+    return r > 0 && (size_t)r < cap ? (size_t)r : 0;
+}
+
+static size_t post(void *arg, unsigned client, uint64_t n, char *out, size_t cap) {
+    (void)client, (void)n;
+    struct job *j = arg;
+    return load_post(out, cap, j->path, j->body, j->body_len);
+}
+
+static size_t create(void *arg, unsigned client, uint64_t n, char *out, size_t cap) {
+    (void)client, (void)n;
+    struct job *j = arg;
+    char body[400];
+    int r =
+        snprintf(body, sizeof body,
+                 "{\"experiment_id\":\"%s\",\"run_name\":\"bench-%" PRIu64
+                 "\",\"start_time\":%" PRId64 ",\"tags\":[{\"key\":\"arch\",\"value\":\"a%u\"}]}",
+                 j->experiment, j->next, j->now_ms + (int64_t)j->next, (unsigned)(j->next % 7));
+    j->next++;
+    return load_post(out, cap, "/api/2.0/mlflow/runs/create", body, (size_t)r);
+}
+
+static void created(void *arg, unsigned client, const char *body, size_t len) {
+    (void)client;
+    struct job *j = arg;
+    const char *at = memmem(body, len, "\"run_id\"", 8);
+    at = at ? strchr(at + 8, '"') : NULL;
+    if (at)
+        fprintf(j->ids, "%.32s\n", at + 1);
+}
+
+static size_t log_metric(void *arg, unsigned client, uint64_t n, char *out, size_t cap) {
+    struct job *j = arg;
+    char body[300];
+    int r = snprintf(body, sizeof body,
+                     "{\"run_id\":\"%s\",\"key\":\"loss\",\"value\":%.6f,\"timestamp\":%" PRId64
+                     ",\"step\":%" PRIu64 "}",
+                     j->runs[client % j->runs_n], 1.0 / (double)(n + 1), j->now_ms + (int64_t)n, n);
+    return load_post(out, cap, "/api/2.0/mlflow/runs/log-metric", body, (size_t)r);
+}
+
+static size_t log_batch(void *arg, unsigned client, uint64_t n, char *out, size_t cap) {
+    struct job *j = arg;
+    size_t at =
+        (size_t)sprintf(j->body, "{\"run_id\":\"%s\",\"metrics\":[", j->runs[client % j->runs_n]);
+    for (long i = 0; i < j->number; i++)
+        at += (size_t)sprintf(
+            j->body + at,
+            "%s{\"key\":\"k%ld\",\"value\":%.6f,\"timestamp\":%" PRId64 ",\"step\":%" PRIu64 "}",
+            i ? "," : "", i % 10, (double)i / (double)(n + 1),
+            j->now_ms + (int64_t)(n * 100) + i / 10, n * 100 + (uint64_t)(i / 10));
+    at += (size_t)sprintf(j->body + at, "]}");
+    return load_post(out, cap, "/api/2.0/mlflow/runs/log-batch", j->body, at);
+}
+
+static size_t score(void *arg, unsigned client, uint64_t n, char *out, size_t cap) {
+    (void)client, (void)n;
+    struct job *j = arg;
+    if (j->next >= j->runs_n)
+        return 0;
+    char body[600];
+    double accuracy = draw(j), loss = draw(j);
+    int r = snprintf(
+        body, sizeof body,
+        "{\"run_id\":\"%s\",\"metrics\":[{\"key\":\"accuracy\",\"value\":%.9f,\"timestamp\":"
+        "%" PRId64 ",\"step\":0},{\"key\":\"loss\",\"value\":%.9f,\"timestamp\":%" PRId64
+        ",\"step\":0}],"
+        "\"params\":[{\"key\":\"lr\",\"value\":\"%.5f\"},{\"key\":\"depth\",\"value\":\"%d\"}]}",
+        j->runs[j->next], accuracy, j->now_ms, loss, j->now_ms, draw(j), (int)(draw(j) * 12));
+    j->next++;
+    return load_post(out, cap, "/api/2.0/mlflow/runs/log-batch", body, (size_t)r);
+}
+
+static size_t tags(void *arg, unsigned client, uint64_t n, char *out, size_t cap) {
+    (void)client, (void)n;
+    struct job *j = arg;
+    size_t at =
+        (size_t)sprintf(j->body, "{\"run_id\":\"%s\",\"tags\":[", j->runs[j->next % j->runs_n]);
+    for (int i = 0; i < 100; i++) {
+        at += (size_t)sprintf(j->body + at, "%s{\"key\":\"note%" PRIu64 "-%d\",\"value\":\"",
+                              i ? "," : "", j->next / j->runs_n, i);
+        for (long k = 0; k < j->number; k++)
+            j->body[at++] = (char)('a' + (k * 7 + i) % 26);
+        at += (size_t)sprintf(j->body + at, "\"}");
+    }
+    at += (size_t)sprintf(j->body + at, "]}");
+    j->next++;
+    return load_post(out, cap, "/api/2.0/mlflow/runs/log-batch", j->body, at);
+}
+
+/* Another threshold each time; some tens of the runs pass it. */
+static size_t search(void *arg, unsigned client, uint64_t n, char *out, size_t cap) {
+    (void)client, (void)n;
+    struct job *j = arg;
+    char body[400];
+    int r = snprintf(body, sizeof body,
+                     "{\"experiment_ids\":[\"%s\"],\"filter\":\"metrics.accuracy > %.4f\","
+                     "\"order_by\":[\"metrics.accuracy DESC\"],\"max_results\":50}",
+                     j->experiment, 0.5 + draw(j) * 0.49);
+    return load_post(out, cap, "/api/2.0/mlflow/runs/search", body, (size_t)r);
+}
+
+static int send_all(int fd, const char *data, size_t n) {
+    while (n > 0) {
+        ssize_t r = send(fd, data, n, MSG_NOSIGNAL);
+        if (r <= 0)
+            return -1;
+        data += r;
+        n -= (size_t)r;
+    }
+    return 0;
+}
+
+static int upload(uint16_t port, const char *path, uint64_t bytes) {
+    enum { BLOCK = 1 << 20 };
+    int fd = loopback_connect(port);
+    uint64_t *block = malloc(BLOCK);
+    char head[1024], answer[4096];
+    if (fd < 0 || !block)
+        die("connect");
+    int r =
+        snprintf(head, sizeof head,
+                 "PUT %s HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/octet-stream\r\n"
+                 "Content-Length: %" PRIu64 "\r\n\r\n",
+                 path, bytes);
+    struct timespec t0, t1;
+    clock_gettime(CLOCK_MONOTONIC, &t0);
+    if (send_all(fd, head, (size_t)r) < 0)
+        die("send");
+    uint64_t state = (uint64_t)t0.tv_nsec;
+    for (uint64_t done = 0; done < bytes;) {
+        size_t n = bytes - done < BLOCK ? (size_t)(bytes - done) : BLOCK;
+        if (done % (16 * BLOCK) == 0) /* new content now and then: never a known blob */
+            for (size_t i = 0; i < BLOCK / 8; i++)
+                block[i] = state = state * 6364136223846793005u + 1442695040888963407u;
+        block[0] = done;
+        if (send_all(fd, (char *)block, n) < 0)
+            die("send");
+        done += n;
+    }
+    ssize_t got = recv(fd, answer, sizeof answer - 1, 0);
+    clock_gettime(CLOCK_MONOTONIC, &t1);
+    answer[got > 0 ? got : 0] = '\0';
+    double seconds = (double)(t1.tv_sec - t0.tv_sec) + (double)(t1.tv_nsec - t0.tv_nsec) / 1e9;
+    bool ok = got > 12 && strncmp(answer + 9, "200", 3) == 0;
+    if (!ok)
+        fprintf(stderr, "upload: %.300s\n", answer);
+    printf("{\"seconds\":%.3f,\"mb_per_second\":%.1f,\"errors\":%d}\n", seconds,
+           (double)bytes / 1e6 / seconds, !ok);
+    close(fd);
+    free(block);
+    return !ok;
+}
+
+int main(int argc, char **argv) {
+    if (argc < 7) {
+        fprintf(stderr, "usage: see the head of bench/load.c\n");
+        return 2;
+    }
+    struct timespec t;
+    clock_gettime(CLOCK_REALTIME, &t);
+    struct job j = {.seed = 42, .now_ms = (int64_t)t.tv_sec * 1000, .ids = stderr};
+    struct load_options o = {.port = (uint16_t)atoi(argv[1]),
+                             .clients = (unsigned)atoi(argv[2]),
+                             .seconds = atof(argv[3]),
+                             .count = strtoull(argv[4], NULL, 10),
+                             .request_cap = 4096,
+                             .arg = &j};
+    const char *kind = argv[5], *first = argv[6], *second = argc > 7 ? argv[7] : "";
+    if (strcmp(kind, "upload") == 0)
+        return upload(o.port, first, strtoull(second, NULL, 10));
+    if (strcmp(kind, "get") == 0) {
+        j.path = first;
+        o.request = get;
+    } else if (strcmp(kind, "post") == 0) {
+        j.path = first;
+        j.body = whole_file(second, &j.body_len);
+        o.request_cap = j.body_len + 1024;
+        o.request = post;
+    } else if (strcmp(kind, "create") == 0) {
+        j.experiment = first;
+        o.request = create;
+        o.answer = created;
+    } else if (strcmp(kind, "search") == 0) {
+        j.experiment = first;
+        o.request = search;
+    } else {
+        read_runs(&j, first);
+        j.number = atol(second);
+        j.body = malloc(REQUEST_CAP);
+        if (!j.body || j.number < 0 || j.number > 20000)
+            die("arguments");
+        if (strcmp(kind, "log-metric") == 0)
+            o.request = log_metric;
+        else if (strcmp(kind, "score") == 0)
+            o.request = score;
+        else if (strcmp(kind, "log-batch") == 0) {
+            o.request = log_batch;
+            o.request_cap = REQUEST_CAP;
+        } else if (strcmp(kind, "tags") == 0) {
+            o.request = tags;
+            o.request_cap = REQUEST_CAP;
+        } else {
+            fprintf(stderr, "unknown kind %s\n", kind);
+            return 2;
+        }
+    }
+    struct load_result r;
+    if (load_run(&o, &r) < 0)
+        return 1;
+    printf("{\"requests\":%" PRIu64 ",\"errors\":%" PRIu64 ",\"seconds\":%.3f,\"per_second\":%.1f,"
+           "\"p50_us\":%.0f,\"p99_us\":%.0f,\"max_us\":%.0f}\n",
+           r.requests, r.errors, r.seconds, (double)r.requests / r.seconds, r.p50_us, r.p99_us,
+           r.max_us);
+    free(j.body);
+    free(j.runs);
+    return r.errors > 0;
+}
