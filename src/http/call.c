@@ -123,25 +123,20 @@ static bool has_body(const struct call *k) {
     return k->chunked || k->body_length > 0;
 }
 
-/* The call has failed (k->rc) while its body may still be on the way. A small body is read and
- * forgotten, so that the connection can go on; a large one is not waited for. */
+/* The call has failed (k->rc) before its body was read. An answer in the library's first call ends
+ * the connection, so a request without a body is answered in the second, and a small body is read
+ * and forgotten. A client that asked with Expect is told at once; one that sends a large body
+ * unasked is told by hand, because closing on it while it sends could lose the answer. */
 static enum MHD_Result fail_early(struct call *k) {
-    if (!has_body(k)) {
-        if (k->method == METHOD_POST || k->method == METHOD_PUT) {
-            k->phase = CALL_SWALLOW; /* an answer now would end the connection */
-            return MHD_YES;
-        }
-        return send_reply(k);
-    }
     bool small = k->chunked || k->body_length <= SWALLOW_MAX;
     if (small && !k->expects) {
         k->phase = CALL_SWALLOW;
-        if (k->w)
+        if (has_body(k))
             wire_body_deadline(k->w, false);
         return MHD_YES;
     }
     k->close = true;
-    if (k->method == METHOD_POST || k->method == METHOD_PUT)
+    if (k->expects)
         return send_reply(k);
     send_by_hand(k);
     k->phase = CALL_DROP;
@@ -154,8 +149,8 @@ static enum MHD_Result fail_in_body(struct call *k) {
         k->upload_open = false;
         k->entry->row->upload->abort(k->upload);
     }
-    bool short_rest = k->chunked ? k->body_seen <= SWALLOW_MAX
-                                 : k->body_length - k->body_seen <= SWALLOW_MAX;
+    bool short_rest =
+        k->chunked ? k->body_seen <= SWALLOW_MAX : k->body_length - k->body_seen <= SWALLOW_MAX;
     if (short_rest) {
         k->phase = CALL_SWALLOW;
         return MHD_YES;
@@ -249,8 +244,7 @@ static int check_content_type(struct call *k) {
 }
 
 static int reserve_body(struct call *k, size_t more) {
-    size_t before =
-        atomic_fetch_add_explicit(&k->s->body_bytes, more, memory_order_relaxed);
+    size_t before = atomic_fetch_add_explicit(&k->s->body_bytes, more, memory_order_relaxed);
     k->reserved += more;
     if (before + more > k->s->body_bytes_max)
         return fail(&k->c, ERR_BUSY, "Too many request bodies are under way, try again.");
@@ -427,8 +421,9 @@ static enum MHD_Result body_data(struct call *k, const char *data, size_t n) {
     if (k->phase != CALL_BODY)
         return MHD_YES;
     if (k->body_seen > k->body_cap)
-        k->rc = fail(&k->c, ERR_TOO_LARGE, "The body is larger than the %" PRIu64
-                     " bytes that are taken here.", k->body_cap);
+        k->rc =
+            fail(&k->c, ERR_TOO_LARGE,
+                 "The body is larger than the %" PRIu64 " bytes that are taken here.", k->body_cap);
     else if (k->upload_open)
         k->rc = k->entry->row->upload->chunk(&k->c, k->upload, data, n);
     else
@@ -455,13 +450,9 @@ static enum MHD_Result head(struct call *k, const char *method) {
     if (k->rc)
         return fail_early(k);
     k->phase = CALL_BODY;
-    if (has_body(k)) {
+    if (has_body(k))
         wire_body_deadline(k->w, k->upload_open);
-        return MHD_YES;
-    }
-    if (k->method == METHOD_POST || k->method == METHOD_PUT)
-        return MHD_YES; /* an answer in this call would end the connection */
-    return run(k);
+    return MHD_YES; /* an answer in this call would end the connection: see end() */
 }
 
 static enum MHD_Result end(struct call *k) {

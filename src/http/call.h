@@ -17,7 +17,8 @@
 enum call_phase {
     CALL_NEW,     /* the head was parsed by the library */
     CALL_BODY,    /* body bytes are gathered or streamed */
-    CALL_SWALLOW, /* failed already: the rest of a small body is read so that the connection lives */
+    CALL_SWALLOW, /* failed already: the rest of a small body is read so that the connection lives
+                   */
     CALL_DROP,    /* answered by hand: what comes is dropped until the connection ends */
     CALL_HELD,    /* with another thread, or finished by it and waiting to be sent */
     CALL_SENT,
@@ -42,16 +43,16 @@ struct call {
     int refused;          /* status from the strict layer, 0: none */
     uint64_t body_length; /* announced; 0 for chunked */
     uint64_t body_cap, body_seen;
-    size_t reserved;   /* of the server's in-flight bytes */
+    size_t reserved; /* of the server's in-flight bytes */
     char *body;
     size_t body_alloc; /* heap bytes behind c.body, 0: arena */
     void *upload;
     bool upload_open;
     int64_t start_ns;
-    int status;       /* sent */
+    int status; /* sent */
     size_t sent_bytes;
-    unsigned allow;   /* for 405 and OPTIONS */
-    int refs;         /* the request, and its stream if any */
+    unsigned allow; /* for 405 and OPTIONS */
+    int refs;       /* the request, and its stream if any */
     /* Streams. */
     bool stream_closed;
     struct call *parked_next, *parked_prev;
@@ -85,8 +86,8 @@ struct server {
 /* Per network thread. */
 struct net_thread {
     struct server *s;
-    void *zstd;         /* ZSTD_CCtx, made on first use */
-    uint64_t id[2];     /* request ids: a random start, then steps */
+    void *zstd;     /* ZSTD_CCtx, made on first use */
+    uint64_t id[2]; /* request ids: a random start, then steps */
 };
 struct net_thread *net_thread(struct server *s);
 

@@ -32,8 +32,11 @@ static bool accepts(const char *header, const char *coding) {
 }
 
 static bool is_text(const char *type) {
-    static const char *const prefixes[] = {"text/", "application/json", "application/problem+json",
-                                           "application/openmetrics-text", "image/svg+xml",
+    static const char *const prefixes[] = {"text/",
+                                           "application/json",
+                                           "application/problem+json",
+                                           "application/openmetrics-text",
+                                           "image/svg+xml",
                                            "application/javascript"};
     for (size_t i = 0; i < sizeof(prefixes) / sizeof(prefixes[0]); i++)
         if (strncmp(type, prefixes[i], strlen(prefixes[i])) == 0)

@@ -234,8 +234,7 @@ static bool step(struct walk *w, const struct node *at, size_t i, size_t nvalues
         return false;
     for (size_t k = 0; k < at->nsuffixes; k++) {
         next = &at->suffixes[k];
-        if (s->len <= next->len ||
-            memcmp(s->text + s->len - next->len, next->text, next->len) != 0)
+        if (s->len <= next->len || memcmp(s->text + s->len - next->len, next->text, next->len) != 0)
             continue;
         w->values[nvalues] = arena_strndup(w->arena, s->text, s->len - next->len);
         if (step(w, next, i + 1, nvalues + 1))

@@ -39,8 +39,8 @@ struct entry {
 };
 
 struct route_match {
-    struct entry *entry;      /* NULL: 404, or 405 when allow is not empty */
-    unsigned allow;           /* bit per enum method that the path answers */
+    struct entry *entry; /* NULL: 404, or 405 when allow is not empty */
+    unsigned allow;      /* bit per enum method that the path answers */
     struct pair vars[ROUTE_VARS_MAX];
     size_t nvars;
 };

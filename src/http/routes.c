@@ -44,7 +44,8 @@ static void check_pattern(struct checker *k, const struct route *row, const char
         }
         const char *close = strchr(p, '}');
         if (!close || p[-1] != '/') {
-            FAULT(k, row, "a variable in %s must be a whole segment or a segment's beginning", path);
+            FAULT(k, row, "a variable in %s must be a whole segment or a segment's beginning",
+                  path);
             return;
         }
         size_t n = (size_t)(close - p) - 1;

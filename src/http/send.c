@@ -40,9 +40,9 @@ struct answer {
     bool error;
 };
 
-static const short status_slots[STATUS_CELLS] = {200, 201, 202, 204, 206, 304, 400, 401, 403, 404, 405,
-                                          408, 409, 412, 413, 414, 415, 416, 417, 421, 422, 429,
-                                          431, 499, 500, 501, 503, 504, 505, 507};
+static const short status_slots[STATUS_CELLS] = {200, 201, 202, 204, 206, 304, 400, 401, 403, 404,
+                                                 405, 408, 409, 412, 413, 414, 415, 416, 417, 421,
+                                                 422, 429, 431, 499, 500, 501, 503, 504, 505, 507};
 
 unsigned status_slot(int status) {
     for (unsigned i = 0; i < STATUS_CELLS; i++)
@@ -91,8 +91,8 @@ static void put_buf(struct answer *a, struct buf *b) {
 
 static void answer_refused(struct call *k, struct answer *a) {
     struct buf text = {0};
-    const char *why = k->w && k->w->strict.why ? k->w->strict.why
-                                               : "This connection cannot be checked.";
+    const char *why =
+        k->w && k->w->strict.why ? k->w->strict.why : "This connection cannot be checked.";
     a->status = k->refused;
     a->type = "text/plain; charset=utf-8";
     a->error = true;
@@ -272,9 +272,8 @@ static void put_headers(struct call *k, const struct answer *a, put_header *put,
         put(to, "Vary", "Accept-Encoding");
     if (a->etag && !a->error)
         put(to, "ETag",
-            a->encoding && !str_starts(a->etag, "W/")
-                ? arena_printf(c->arena, "W/%s", a->etag)
-                : a->etag);
+            a->encoding && !str_starts(a->etag, "W/") ? arena_printf(c->arena, "W/%s", a->etag)
+                                                      : a->etag);
     if (*a->range)
         put(to, "Content-Range", a->range);
     if (!a->error && c->reply.kind == REPLY_FILE && c->reply.ranges)

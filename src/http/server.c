@@ -22,7 +22,7 @@
 #include "quern/base/thread.h"
 #include "quern/metric/metric.h"
 
-#define TICK_MS 125            /* deadlines; streams are asked again every second tick */
+#define TICK_MS 125             /* deadlines; streams are asked again every second tick */
 #define POOL_BYTES (128u << 10) /* the library's memory per connection: head, then I/O buffers */
 #define BODY_BYTES_LEAST (64u << 20)
 
@@ -187,9 +187,7 @@ static int daemon_start(struct server *s) {
     unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ITC |
                      MHD_USE_TURBO | MHD_USE_ERROR_LOG;
 #define OPT(name, number, pointer)                                                                 \
-    ops[n++] = (struct MHD_OptionItem) {                                                           \
-        (name), (intptr_t)(number), (void *)(pointer)                                              \
-    }
+    ops[n++] = (struct MHD_OptionItem){(name), (intptr_t)(number), (void *)(pointer)}
     OPT(MHD_OPTION_LISTEN_SOCKET, s->listen_fd, NULL);
     if (o->threads > 1)
         OPT(MHD_OPTION_THREAD_POOL_SIZE, o->threads, NULL);

@@ -56,10 +56,8 @@ void strict_refuse(struct strict *s, int status, const char *reason, const char 
         s->heads++;
 }
 
-static const char get_stand_in[] =
-    "GET / HTTP/1.1\r\nhost: refused\r\nconnection: close\r\n\r\n";
-static const char head_stand_in[] =
-    "HEAD / HTTP/1.1\r\nhost: refused\r\nconnection: close\r\n\r\n";
+static const char get_stand_in[] = "GET / HTTP/1.1\r\nhost: refused\r\nconnection: close\r\n\r\n";
+static const char head_stand_in[] = "HEAD / HTTP/1.1\r\nhost: refused\r\nconnection: close\r\n\r\n";
 
 const char *strict_stand_in(const struct strict *s, size_t *n) {
     const char *text = "";
@@ -101,7 +99,8 @@ static bool method_known(const char *m, size_t n) {
 static int request_line(struct strict *s, const char *p, size_t n) {
     const char *sp = memchr(p, ' ', n);
     if (!sp || !strict_token(p, (size_t)(sp - p)))
-        return bad(s, 400, "request_line", "The request line must be: METHOD SP target SP HTTP/1.1.");
+        return bad(s, 400, "request_line",
+                   "The request line must be: METHOD SP target SP HTTP/1.1.");
     size_t method = (size_t)(sp - p);
     const char *target = sp + 1;
     const char *end = p + n;

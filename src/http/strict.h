@@ -11,9 +11,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define STRICT_HEAD_MAX 32768u /* bytes of a head, request line included: more is 431 */
+#define STRICT_HEAD_MAX 32768u   /* bytes of a head, request line included: more is 431 */
 #define STRICT_TARGET_MAX 16384u /* bytes of a target: more is 414 */
-#define STRICT_FIELDS_MAX 100u  /* header lines of a head: more is 431 */
+#define STRICT_FIELDS_MAX 100u   /* header lines of a head: more is 431 */
 
 enum strict_state {
     STRICT_HEAD,     /* between requests or inside a head */
@@ -27,11 +27,11 @@ enum strict_state {
 
 struct strict {
     enum strict_state state;
-    uint64_t left;      /* of the body or chunk */
-    size_t line;        /* start of the line under way, within the bytes not yet released */
-    size_t last;        /* length of the last-chunk line held back in STRICT_LAST */
-    unsigned fields;    /* header lines of this head */
-    bool request_line;  /* seen */
+    uint64_t left;     /* of the body or chunk */
+    size_t line;       /* start of the line under way, within the bytes not yet released */
+    size_t last;       /* length of the last-chunk line held back in STRICT_LAST */
+    unsigned fields;   /* header lines of this head */
+    bool request_line; /* seen */
     bool v10, head_method;
     uint8_t hosts, lengths, encodings, types, credentials, expects;
     uint64_t length;

@@ -17,10 +17,10 @@
 #include "quern/base/clock.h"
 
 #define FDS_MAX 131072
-#define DROP_MAX (1u << 20)      /* bytes read and thrown away behind a refusal */
-#define LINGER_NS 2000000000LL   /* given to a refused client to read the answer */
-#define KEEP_CAP 8192u           /* an idle connection keeps no larger buffer */
-#define SEND_STALL_MS 60000u     /* a peer that takes nothing of an answer */
+#define DROP_MAX (1u << 20)    /* bytes read and thrown away behind a refusal */
+#define LINGER_NS 2000000000LL /* given to a refused client to read the answer */
+#define KEEP_CAP 8192u         /* an idle connection keeps no larger buffer */
+#define SEND_STALL_MS 60000u   /* a peer that takes nothing of an answer */
 
 /* GnuTLS, as far as it is needed here; the library links it, we do not. */
 #define TLS_E_AGAIN (-28)
@@ -385,9 +385,8 @@ static ssize_t checked_recv(struct wire *w, char *out, size_t n, int flags) {
 }
 
 ssize_t recv(int fd, void *data, size_t n, int flags) {
-    struct wire *w = fd >= 0 && fd < FDS_MAX
-                         ? atomic_load_explicit(&table[fd], memory_order_acquire)
-                         : NULL;
+    struct wire *w =
+        fd >= 0 && fd < FDS_MAX ? atomic_load_explicit(&table[fd], memory_order_acquire) : NULL;
     if (!w || w->tls || n == 0)
         return recvfrom(fd, data, n, flags, NULL, NULL);
     return checked_recv(w, data, n, flags);
@@ -396,9 +395,8 @@ ssize_t recv(int fd, void *data, size_t n, int flags) {
 ssize_t gnutls_record_recv(void *session, void *data, size_t n) {
     pthread_once(&tls_once, tls_find);
     int fd = tls_fd ? tls_fd(session) : -1;
-    struct wire *w = fd >= 0 && fd < FDS_MAX
-                         ? atomic_load_explicit(&table[fd], memory_order_acquire)
-                         : NULL;
+    struct wire *w =
+        fd >= 0 && fd < FDS_MAX ? atomic_load_explicit(&table[fd], memory_order_acquire) : NULL;
     if (!w || !w->tls || n == 0)
         return tls_recv ? tls_recv(session, data, n) : TLS_E_AGAIN;
     ssize_t got = checked_recv(w, data, n, 0);

@@ -23,14 +23,14 @@ struct wire {
     struct strict strict;
     char *in; /* [off, ok) checked, to be released; [ok, len) not a whole token yet */
     size_t off, ok, len, cap;
-    unsigned handled;   /* requests whose handler was called */
-    bool busy;          /* a request is with its handler or its answer under way */
-    bool closing;       /* answered by hand: what still comes is dropped */
-    uint64_t dropped;   /* bytes thrown away behind a refusal */
-    uint64_t received;  /* of the body under way */
-    int64_t body_since; /* monotonic ns */
-    int64_t body_ns;    /* deadline of a body */
-    bool paced;         /* an upload: the deadline moves with the bytes, 1 KiB/s */
+    unsigned handled;         /* requests whose handler was called */
+    bool busy;                /* a request is with its handler or its answer under way */
+    bool closing;             /* answered by hand: what still comes is dropped */
+    uint64_t dropped;         /* bytes thrown away behind a refusal */
+    uint64_t received;        /* of the body under way */
+    int64_t body_since;       /* monotonic ns */
+    int64_t body_ns;          /* deadline of a body */
+    bool paced;               /* an upload: the deadline moves with the bytes, 1 KiB/s */
     _Atomic int64_t deadline; /* monotonic ns, 0: none */
     _Atomic int expired;
     char remote[48];
@@ -59,8 +59,8 @@ int wire_request(struct wire *w);
 /* Again at the end of the body: framing may have gone wrong in the meantime. */
 int wire_refused(const struct wire *w);
 void wire_body_deadline(struct wire *w, bool paced); /* the body of this request is awaited */
-void wire_busy(struct wire *w);  /* the body is whole: no deadline while we work */
-void wire_done(struct wire *w);  /* the answer left: idle, or already in the next head */
+void wire_busy(struct wire *w);       /* the body is whole: no deadline while we work */
+void wire_done(struct wire *w);       /* the answer left: idle, or already in the next head */
 bool wire_gone(const struct wire *w); /* the peer has closed */
 
 /* Answers by hand where the library cannot (in the middle of a body), then drops what comes. */

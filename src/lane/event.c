@@ -35,11 +35,11 @@ static void tell(void *arg) {
 }
 
 int event_emit(struct ctx *c, const char *type, const char *subject_ref, const char *json_data) {
-    int rc = db_exec(c,
-                     "INSERT INTO event (project_id, type, subject, data, created_ms) "
-                     "VALUES (?, ?, ?, ?, ?)",
-                     "isssi", c->project, type, subject_ref, json_data ? json_data : "{}",
-                     c->now_ms);
+    int rc =
+        db_exec(c,
+                "INSERT INTO event (project_id, type, subject, data, created_ms) "
+                "VALUES (?, ?, ?, ?, ?)",
+                "isssi", c->project, type, subject_ref, json_data ? json_data : "{}", c->now_ms);
     if (rc)
         return rc;
     struct told *t = ARENA_NEW(c->arena, struct told);
