@@ -1,6 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <math.h>
-
 #include "filter_sql.h"
 #include "quern/base/arena.h"
 #include "quern/core/ctx.h"
@@ -261,8 +259,10 @@ static int rows_by_metric(struct ctx *c, const struct search_plan *p, struct lis
 /* Hits up to which sorting them is cheaper than probing runs in order: with N runs and a page of L
  * the two cost alike near sqrt(N * L); N is taken as 100,000. */
 static int64_t sort_bound(const struct search_plan *p) {
-    double bound = sqrt(100000.0 * (double)(p->limit + p->offset));
-    return bound > 20000 ? 20000 : (int64_t)bound + 100;
+    int64_t page = p->limit + p->offset, bound = 1000;
+    while (bound < 20000 && bound * bound < 100000 * page)
+        bound += 250;
+    return bound;
 }
 
 int run_search_rows(struct ctx *c, const struct search_plan *p, int64_t **rows, size_t *n) {
