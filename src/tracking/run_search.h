@@ -63,4 +63,12 @@ int run_search_plan(struct ctx *c, const struct run_search *in, struct search_pl
 /* At most limit + 1 rows. */
 int run_search_rows(struct ctx *c, const struct search_plan *p, int64_t **rows, size_t *n);
 
+/* The ways themselves, for the choice above and for tests that compare them. Rows are int64_t. */
+bool run_search_indexable(const struct search_cond *s); /* an index leads straight to its hits */
+/* Walks the runs, or the index of `driver`, an indexable condition of the plan. */
+int run_search_sorted(struct ctx *c, const struct search_plan *p, const struct search_cond *driver,
+                      struct list *rows);
+/* For one experiment and a first order by metric. */
+int run_search_by_metric(struct ctx *c, const struct search_plan *p, struct list *rows);
+
 #endif

@@ -55,8 +55,7 @@ static void emit_cond(struct ctx *c, struct sql *q, const struct search_cond *s)
     sql_add(c, q, ")", "");
 }
 
-/* Whether an index leads straight to the condition's hits. */
-static bool indexable(const struct search_cond *s) {
+bool run_search_indexable(const struct search_cond *s) {
     if (s->nkeys == 0)
         return false;
     if (s->kind == BY_METRIC)
@@ -144,9 +143,8 @@ static int collect(struct ctx *c, struct sql *q, int64_t limit, int64_t offset, 
     return rc;
 }
 
-/* Walks run, or the index of condition `driver` when that is not NULL. */
-static int rows_sorted(struct ctx *c, const struct search_plan *p, const struct search_cond *driver,
-                       struct list *rows) {
+int run_search_sorted(struct ctx *c, const struct search_plan *p, const struct search_cond *driver,
+                      struct list *rows) {
     struct sql q;
     size_t cap = 0;
     sql_begin(c, &q);
@@ -220,7 +218,7 @@ static int count_phase(struct ctx *c, const struct search_plan *p, enum phase ph
     return rc < 0 ? rc : 0;
 }
 
-static int rows_by_metric(struct ctx *c, const struct search_plan *p, struct list *rows) {
+int run_search_by_metric(struct ctx *c, const struct search_plan *p, struct list *rows) {
     size_t cap = 0;
     int64_t skip = p->offset, want = p->limit + 1;
     bool wanted_key = false;
@@ -271,7 +269,7 @@ int run_search_rows(struct ctx *c, const struct search_plan *p, int64_t **rows, 
     int64_t least = sort_bound(p);
     for (size_t i = 0; i < p->nconds; i++) {
         int64_t hits = least;
-        int rc = indexable(&p->conds[i]) ? count_hits(c, &p->conds[i], least, &hits) : 0;
+        int rc = run_search_indexable(&p->conds[i]) ? count_hits(c, &p->conds[i], least, &hits) : 0;
         if (rc < 0)
             return rc;
         if (hits < least) {
@@ -280,7 +278,8 @@ int run_search_rows(struct ctx *c, const struct search_plan *p, int64_t **rows, 
         }
     }
     bool metric = p->norders && p->orders[0].kind == BY_METRIC && p->nexperiments == 1;
-    int rc = !driver && metric ? rows_by_metric(c, p, &found) : rows_sorted(c, p, driver, &found);
+    int rc = !driver && metric ? run_search_by_metric(c, p, &found)
+                               : run_search_sorted(c, p, driver, &found);
     *rows = found.items;
     *n = found.n;
     return rc < 0 ? rc : 0;

@@ -12,6 +12,7 @@
 #include "check.h"
 #include "quern/base/arena.h"
 #include "quern/base/buf.h"
+#include "quern/base/log.h"
 #include "quern/base/path.h"
 #include "quern/core/ctx.h"
 #include "quern/db/db.h"
@@ -31,6 +32,7 @@ static int fx_status;
 
 static bool fx_begin(void) {
     struct buf error = {0};
+    log_init(LOG_WARN, LOG_PLAIN);
     strcpy(fx_path + strlen(fx_path) - 6, "XXXXXX");
     fx_keep = arena_new();
     fx_project = 1;
