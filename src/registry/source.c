@@ -76,7 +76,9 @@ int source_resolve(struct ctx *c, const char *source, const char **storage, cons
         struct logged_model_info m;
         int rc = logged_model_get(c, rest, &m);
         if (rc == 0) {
-            *storage = arena_printf(c->arena, "mlflow-artifacts:/%s", m.artifact_path);
+            /* Bytes kept elsewhere: the client finds them through the logged model itself. */
+            if (m.artifact_path)
+                *storage = arena_printf(c->arena, "mlflow-artifacts:/%s", m.artifact_path);
             *run_id = m.source_run_id;
             *logged_model = m.id;
         }
