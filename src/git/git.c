@@ -66,14 +66,16 @@ static int read_head(struct ctx *c, git_repository *repo, struct git_state *out)
     return 0;
 }
 
+/* From the configuration rather than by git_remote_lookup: that one looks for url.*.insteadOf by a
+ * pattern, and libgit2 1.5 with PCRE2 loses some 20 KiB for every entry that does not match. */
 static void read_remote(struct ctx *c, git_repository *repo, struct git_state *out) {
-    git_remote *remote = NULL;
-    if (git_remote_lookup(&remote, repo, "origin") < 0)
+    git_config *config = NULL;
+    const char *url = NULL;
+    if (git_repository_config_snapshot(&config, repo) < 0)
         return;
-    const char *url = git_remote_url(remote);
-    if (url)
+    if (git_config_get_string(&url, config, "remote.origin.url") == 0)
         out->remote = without_user(c->arena, url);
-    git_remote_free(remote);
+    git_config_free(config);
 }
 
 static int read_dirty(struct ctx *c, git_repository *repo, struct git_state *out) {
