@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef QUERN_SERVING_DOORS_H
+#define QUERN_SERVING_DOORS_H
+/* Doors: this room's handlers by protocol (their rows are in routes.c), and what predictions
+ * share. */
+#include "quern/http/route.h"
+#include "snapshot.h"
+
+extern const struct shape shape_endpoint_put, shape_endpoint_name, shape_endpoint, shape_endpoints;
+route_fn endpoint_api_put, endpoint_api_get, endpoint_api_list, endpoint_api_delete;
+
+extern const struct shape shape_oip_model, shape_oip_version; /* struct oip_model_in */
+struct oip_model_in {
+    const char *model, *version; /* version NULL on paths without one */
+};
+route_fn oip_server, oip_live, oip_ready, oip_models, oip_model_ready, oip_metadata, oip_index,
+    oip_infer;
+
+extern const struct shape shape_scoring_query, shape_scoring_path;
+route_fn scoring_invocations, scoring_ping;
+
+/* The endpoint of that name with a model in memory. ERR_NOT_FOUND; ERR_NOT_READY with the reason.
+ */
+int door_find(struct ctx *c, const struct snapshot *s, const char *name, const struct entry **out);
+/* Counts one answered prediction that began at `began_ns`. */
+void door_count(const struct ctx *c, const struct entry *e, int rc, size_t rows, int64_t began_ns);
+
+#endif

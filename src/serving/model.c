@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "model.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "quern/base/arena.h"
+#include "quern/core/ctx.h"
+#include "quern/onnx/onnx.h"
+
+#define ZEROS_MAX ((size_t)64 << 20) /* elements of one made-up input */
+
+int model_zeros(struct ctx *c, const struct tensor_spec *specs, size_t n, struct tensor **out) {
+    struct tensor *t = ARENA_ARRAY(c->arena, struct tensor, n ? n : 1);
+    for (size_t i = 0; i < n; i++) {
+        t[i] =
+            (struct tensor){.name = specs[i].name, .dtype = specs[i].dtype, .rank = specs[i].rank};
+        t[i].count = 1;
+        for (size_t d = 0; d < specs[i].rank; d++) {
+            t[i].shape[d] = specs[i].shape[d] < 0 ? 1 : specs[i].shape[d];
+            if (__builtin_mul_overflow(t[i].count, (size_t)t[i].shape[d], &t[i].count) ||
+                t[i].count > ZEROS_MAX)
+                return fail(c, ERR_UNPROCESSABLE,
+                            "input '%s' of the model has a fixed size too large "
+                            "to be served",
+                            specs[i].name);
+        }
+        t[i].data = arena_alloc_n(c->arena, t[i].count ? t[i].count : 1, dtype_size(t[i].dtype));
+        for (size_t k = 0; t[i].dtype == DT_BYTES && k < t[i].count; k++)
+            ((struct bytes *)t[i].data)[k].data = "";
+    }
+    *out = t;
+    return 0;
+}
+
+/* The graph tells open sizes, the run tells how many tensors a sequence holds and their width. */
+static void describe_outputs(struct model *m, const struct tensor *ran, size_t nran) {
+    const struct tensor_spec *graph;
+    size_t ngraph = onnx_outputs(m->session, &graph);
+    m->outputs = ARENA_ARRAY(m->arena, struct tensor_spec, nran ? nran : 1);
+    m->noutputs = nran;
+    for (size_t i = 0; i < nran; i++) {
+        struct tensor_spec *spec = &m->outputs[i];
+        *spec = (struct tensor_spec){.name = arena_strdup(m->arena, ran[i].name),
+                                     .dtype = ran[i].dtype,
+                                     .rank = ran[i].rank};
+        for (size_t d = 0; d < ran[i].rank; d++)
+            spec->shape[d] = d == 0 ? -1 : ran[i].shape[d];
+        for (size_t g = 0; !ran[i].classes && g < ngraph; g++)
+            if (strcmp(graph[g].name, spec->name) == 0 && graph[g].rank == spec->rank)
+                memcpy(spec->shape, graph[g].shape, sizeof spec->shape);
+        if (ran[i].classes) {
+            size_t n = (size_t)ran[i].shape[1];
+            const char **classes = ARENA_ARRAY(m->arena, const char *, n + 1);
+            for (size_t k = 0; k < n; k++)
+                classes[k] = arena_strdup(m->arena, ran[i].classes[k]);
+            spec->classes = classes;
+        }
+    }
+}
+
+int model_load(struct ctx *c, const char *path, struct model **out) {
+    struct model *m = mem_alloc(sizeof *m);
+    m->arena = arena_new();
+    m->platform = "onnxruntime_onnx";
+    int rc = onnx_load_file(c, path, &m->session);
+    struct tensor *zeros = NULL, *ran = NULL;
+    size_t nran = 0;
+    if (rc == 0) {
+        m->ninputs = onnx_inputs(m->session, &m->inputs);
+        rc = model_zeros(c, m->inputs, m->ninputs, &zeros);
+    }
+    for (int i = 0; rc == 0 && i < 2; i++) /* the first run allocates, the second is warm */
+        rc = onnx_run(c, m->session, zeros, m->ninputs, NULL, &ran, &nran);
+    if (rc < 0) {
+        model_free(m);
+        return rc;
+    }
+    describe_outputs(m, ran, nran);
+    *out = m;
+    return 0;
+}
+
+void model_free(struct model *m) {
+    if (!m)
+        return;
+    onnx_free(m->session);
+    arena_free(m->arena);
+    free(m);
+}

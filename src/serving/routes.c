@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "doors.h"
+#include "quern/base/arena.h"
+#include "quern/serving/serving.h"
+
+#define ENDPOINTS "/api/v1/endpoints"
+#define MODEL "/v2/models/{model}"
+#define VERSION MODEL "/versions/{version}"
+
+#define OIP_GET(ident, where, shape, who, handler, prose)                                          \
+    {                                                                                              \
+        .id = "inference." ident, .method = "GET", .path = (where), .in = (shape), .perm = (who),  \
+        .lane = LANE_CALL, .dialect = DIALECT_OIP, .flags = ROUTE_NO_LOG, .fn = (handler),         \
+        .summary = (prose)                                                                         \
+    }
+#define OIP_POST(ident, where, shape, handler, prose)                                              \
+    {                                                                                              \
+        .id = "inference." ident, .method = "POST", .path = (where), .in = (shape),                \
+        .perm = PERM_READ, .lane = LANE_CALL, .dialect = DIALECT_OIP,                              \
+        .flags = ROUTE_RAW_BODY | ROUTE_NO_LOG, .fn = (handler), .summary = (prose)                \
+    }
+#define SCORE(ident, where, shape)                                                                 \
+    {                                                                                              \
+        .id = "scoring." ident, .method = "POST", .path = (where), .in = (shape),                  \
+        .perm = PERM_READ, .lane = LANE_CALL, .dialect = DIALECT_SCORING,                          \
+        .flags = ROUTE_RAW_BODY | ROUTE_NO_LOG, .fn = scoring_invocations,                         \
+        .summary = "Predicts: MLflow's scoring protocol, JSON or CSV."                             \
+    }
+
+static const struct route rows[] = {
+    {.id = "serving.endpoints.list",
+     .method = "GET",
+     .path = ENDPOINTS,
+     .out = &shape_endpoints,
+     .perm = PERM_READ,
+     .lane = LANE_READ,
+     .fn = endpoint_api_list,
+     .summary = "Lists the project's endpoints."},
+    {.id = "serving.endpoints.put",
+     .method = "PUT",
+     .path = ENDPOINTS "/{name}",
+     .in = &shape_endpoint_put,
+     .out = &shape_endpoint,
+     .perm = PERM_WRITE,
+     .lane = LANE_WRITE,
+     .flags = ROUTE_AUDIT,
+     .fn = endpoint_api_put,
+     .summary = "Binds an endpoint to a model, which is then vetted and loaded in the background."},
+    {.id = "serving.endpoints.get",
+     .method = "GET",
+     .path = ENDPOINTS "/{name}",
+     .in = &shape_endpoint_name,
+     .out = &shape_endpoint,
+     .perm = PERM_READ,
+     .lane = LANE_READ,
+     .fn = endpoint_api_get,
+     .summary = "Shows an endpoint, its state and reason."},
+    {.id = "serving.endpoints.delete",
+     .method = "DELETE",
+     .path = ENDPOINTS "/{name}",
+     .in = &shape_endpoint_name,
+     .perm = PERM_WRITE,
+     .lane = LANE_WRITE,
+     .flags = ROUTE_AUDIT,
+     .fn = endpoint_api_delete,
+     .summary = "Takes an endpoint away; requests under way are answered."},
+
+    OIP_GET("server", "/v2", NULL, PERM_PUBLIC, oip_server, "Names server and extensions."),
+    OIP_GET("live", "/v2/health/live", NULL, PERM_PUBLIC, oip_live, "Says that the server runs."),
+    OIP_GET("ready", "/v2/health/ready", NULL, PERM_PUBLIC, oip_ready,
+            "Says whether every endpoint was looked at after the start."),
+    OIP_GET("models", "/v2/models", NULL, PERM_READ, oip_models, "Names the endpoints."),
+    OIP_GET("model", MODEL, &shape_oip_model, PERM_READ, oip_metadata,
+            "Describes inputs and outputs of the model that serves."),
+    OIP_GET("version", VERSION, &shape_oip_version, PERM_READ, oip_metadata,
+            "Describes one version, if it is the one that serves."),
+    OIP_GET("model.ready", MODEL "/ready", &shape_oip_model, PERM_READ, oip_model_ready,
+            "Says whether an endpoint answers."),
+    OIP_GET("version.ready", VERSION "/ready", &shape_oip_version, PERM_READ, oip_model_ready,
+            "Says whether an endpoint answers with that version."),
+    OIP_POST("infer", MODEL "/infer", &shape_oip_model, oip_infer,
+             "Predicts: Open Inference Protocol, JSON or binary tensors."),
+    OIP_POST("version.infer", VERSION "/infer", &shape_oip_version, oip_infer,
+             "Predicts with one version, if it is the one that serves."),
+    OIP_POST("index", "/v2/repository/index", NULL, oip_index,
+             "Lists endpoints with state and reason, as model repositories do."),
+
+    SCORE("invocations", "/invocations", &shape_scoring_query),
+    SCORE("endpoint", "/endpoints/{endpoint}/invocations", &shape_scoring_path),
+    {.id = "scoring.ping",
+     .method = "GET",
+     .path = "/ping",
+     .perm = PERM_PUBLIC,
+     .lane = LANE_CALL,
+     .dialect = DIALECT_SCORING,
+     .flags = ROUTE_NO_LOG,
+     .fn = scoring_ping,
+     .summary = "Says whether an endpoint answers, as MLflow's scoring server does."},
+};
+const struct route_list serving_routes = {.rows = rows, .n = ARRAY_LEN(rows)};

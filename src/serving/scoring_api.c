@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* MLflow's scoring protocol. */
+#include <string.h>
+
+#include "doors.h"
+#include "model.h"
+#include "payload.h"
+#include "quern/base/arena.h"
+#include "quern/base/clock.h"
+#include "quern/core/ctx.h"
+#include "quern/onnx/onnx.h"
+#include "tensor_print.h"
+
+struct scoring_in {
+    const char *endpoint;
+};
+SHAPE(shape_scoring_query, "ScoringQuery", struct scoring_in,
+      FIELD(struct scoring_in, endpoint, T_STR, F_QUERY,
+            "The endpoint; also header X-Quern-Endpoint; not needed when there is only one"));
+SHAPE(shape_scoring_path, "ScoringPath", struct scoring_in,
+      FIELD(struct scoring_in, endpoint, T_STR, F_PATH | F_REQUIRED, "The endpoint's name"));
+
+static const char *the_only_one(struct ctx *c, const struct snapshot *s, size_t *n) {
+    const char *name = NULL;
+    *n = 0;
+    for (size_t i = 0; s && i < s->n; i++)
+        if (s->entries[i].project == c->project) {
+            name = s->entries[i].name;
+            ++*n;
+        }
+    return name;
+}
+
+static int choose(struct ctx *c, const struct snapshot *s, const char *asked,
+                  const struct entry **e) {
+    size_t n;
+    const char *name = asked ? asked : ctx_header(c, "x-quern-endpoint");
+    if (!name) {
+        name = the_only_one(c, s, &n);
+        if (n == 0)
+            return fail(c, ERR_NOT_FOUND, "no endpoint is deployed");
+        if (n > 1)
+            return fail(c, ERR_BAD_REQUEST,
+                        "%zu endpoints are deployed; name one by header "
+                        "X-Quern-Endpoint, by ?endpoint=, or at /endpoints/NAME/invocations",
+                        n);
+    }
+    return door_find(c, s, name, e);
+}
+
+/* An output that has one entry per row can stand in records. */
+static bool by_row(const struct tensor *t, size_t rows) {
+    return t->rank >= 1 && t->shape[0] == (int64_t)rows;
+}
+
+static void put_name(struct text *o, const struct tensor *t, bool first) {
+    if (!first)
+        text_put(o, ",", 1);
+    text_string(o, t->name, strlen(t->name));
+    text_put(o, ":", 1);
+}
+
+static void put_row(struct text *o, const struct tensor *t, size_t row) {
+    size_t width = t->shape[0] ? t->count / (size_t)t->shape[0] : 0;
+    if (width == 1 && !t->classes) /* [n,1] is a column of plain values */
+        text_element(o, t, row);
+    else
+        text_nested(o, t, 1, row * width);
+}
+
+static void print(struct ctx *c, const struct tensor *t, size_t n, size_t rows, bool records) {
+    struct text o;
+    text_init(&o, c->arena, 512);
+    text_puts(&o, "{\"predictions\":");
+    for (size_t i = 0; i < n; i++)
+        records = records && by_row(&t[i], rows);
+    if (records) {
+        text_put(&o, "[", 1);
+        for (size_t r = 0; r < rows; r++) {
+            text_puts(&o, r ? ",{" : "{");
+            for (size_t i = 0; i < n; i++) {
+                put_name(&o, &t[i], i == 0);
+                put_row(&o, &t[i], r);
+            }
+            text_put(&o, "}", 1);
+        }
+        text_put(&o, "]", 1);
+    } else {
+        text_put(&o, "{", 1);
+        for (size_t i = 0; i < n; i++) {
+            put_name(&o, &t[i], i == 0);
+            text_nested(&o, &t[i], 0, 0);
+        }
+        text_put(&o, "}", 1);
+    }
+    text_put(&o, "}", 1);
+    reply_bytes(c, "application/json", o.data, o.len);
+}
+
+static int predict(struct ctx *c, const struct model *m, size_t *rows) {
+    struct payload p;
+    struct tensor *in = NULL, *out = NULL;
+    size_t n = 0;
+    struct model_inputs inputs = {m->inputs, m->ninputs, m->features, m->nfeatures};
+    int rc = payload_scan(c, c->content_type, c->body, c->body_len, &p);
+    if (rc == 0)
+        rc = payload_bind(c, &p, &inputs, &in);
+    if (rc == 0)
+        rc = onnx_run(c, m->session, in, m->ninputs, NULL, &out, &n);
+    if (rc < 0)
+        return rc;
+    *rows = p.rows;
+    print(c, out, n, p.rows, p.frame);
+    return 0;
+}
+
+int scoring_invocations(struct ctx *c, const void *in_, void *out) {
+    const struct scoring_in *in = in_;
+    const struct entry *e = NULL;
+    size_t rows = 0;
+    int64_t began = clock_mono_ns();
+    (void)out;
+    int rc = choose(c, snapshot_enter(), in->endpoint, &e);
+    if (rc == 0)
+        rc = predict(c, e->model, &rows);
+    door_count(c, e, rc, rows, began);
+    snapshot_leave();
+    return rc;
+}
+
+int scoring_ping(struct ctx *c, const void *in, void *out) {
+    (void)in;
+    (void)out;
+    const struct snapshot *s = snapshot_enter();
+    bool ready = false;
+    for (size_t i = 0; s && !ready && i < s->n; i++)
+        ready = s->entries[i].project == c->project && s->entries[i].model;
+    snapshot_leave();
+    if (!ready)
+        return fail(c, ERR_NOT_FOUND, "no endpoint is ready");
+    reply_text(c, "application/json", "\n");
+    return 0;
+}

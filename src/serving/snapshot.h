@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef QUERN_SERVING_SNAPSHOT_H
+#define QUERN_SERVING_SNAPSHOT_H
+/* Snapshot: the set of endpoints as predictions see it. Immutable; replaced as a whole. Readers
+ * take no lock: a thread marks itself as inside with the current epoch, and whoever replaces the
+ * snapshot waits until every thread that might hold the old one has left, then frees it. */
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct arena;
+struct metric_cell;
+struct model;
+
+enum outcome { OUTCOME_OK, OUTCOME_INVALID, OUTCOME_FAILED, OUTCOME_UNAVAILABLE, OUTCOME_COUNT };
+
+struct entry {
+    int64_t project;
+    const char *name;
+    struct model *model; /* NULL: nothing to predict with; state and reason say why */
+    const char *state;
+    const char *reason; /* "" when all is well */
+    struct metric_cell *outcomes[OUTCOME_COUNT];
+    struct metric_cell *rows, *seconds;
+};
+
+struct snapshot {
+    struct arena *arena;
+    struct entry *entries; /* by project, then name */
+    size_t n;
+    uint32_t *slots; /* index + 1, by hash */
+    size_t nslots;   /* power of two */
+    bool settled;    /* nothing waits for its first load */
+};
+
+/* Not nested. NULL before the first publish: still to be left. */
+const struct snapshot *snapshot_enter(void);
+void snapshot_leave(void);
+const struct entry *snapshot_find(const struct snapshot *s, int64_t project, const char *name);
+
+/* Building, by one thread at a time. Copies the entries' texts and takes a reference on models. */
+struct snapshot *snapshot_new(const struct entry *entries, size_t n, bool settled);
+/* Makes it current, waits for the readers of the one before and frees that. NULL at the end. */
+void snapshot_publish(struct snapshot *next);
+
+#endif
