@@ -64,8 +64,8 @@ class Connection:
 
 
 class Client:
-    def __init__(self, number, port, up, stop):
-        self.number, self.up, self.stop_now = number, up, stop
+    def __init__(self, number, port, life, stop):
+        self.number, self.life, self.stop_now = number, life, stop
         self.conn = Connection(port)
         self.random = random.Random(f"{SEED}-{number}")
         self.runs = {}        # run id -> ledger of acknowledged creation
@@ -144,17 +144,36 @@ class Client:
                     ledger["files"][path] = n
                 self.acked += 1
 
-    def run_once(self):
-        try:
-            self.one()
-        except Lost:
-            self.unknown += 1
-            self.up.clear()
-
     def run_loop(self):
+        """Writes while the daemon is up; after a lost answer waits for its next life."""
+        life = 0
         while not self.stop_now.is_set():
-            if self.up.wait(0.05):
-                self.run_once()
+            if not self.life.wait_beyond(life):
+                continue
+            current = self.life.number
+            self.conn.close()
+            try:
+                while not self.stop_now.is_set() and self.life.number == current:
+                    self.one()
+            except Lost:
+                self.unknown += 1
+            life = current
+
+
+class Life:
+    """Counts the daemon's starts."""
+
+    def __init__(self):
+        self.number, self.changed = 0, threading.Condition()
+
+    def begin(self):
+        with self.changed:
+            self.number += 1
+            self.changed.notify_all()
+
+    def wait_beyond(self, number):
+        with self.changed:
+            return self.changed.wait_for(lambda: self.number > number, timeout=0.1)
 
 
 def history(conn, run, key):
@@ -253,20 +272,18 @@ def stop_with(faults, server):
 def main():
     rng = random.Random(SEED)
     server = quern.Server()
-    up, stop = threading.Event(), threading.Event()
-    clients = [Client(i, server.port, up, stop) for i in range(CLIENTS)]
+    life, stop = Life(), threading.Event()
+    clients = [Client(i, server.port, life, stop) for i in range(CLIENTS)]
     threads = [threading.Thread(target=c.run_loop, daemon=True) for c in clients]
     for t in threads:
         t.start()
     began = time.monotonic()
     restarts, sampled = [], 0
     for cycle in range(CYCLES):
-        up.set()
+        life.begin()
         # Early and late kills: in the first writes after a start, and amid checkpoints.
         time.sleep(rng.uniform(0.002, 0.042) if cycle % 3 == 0 else rng.uniform(0.05, 0.4))
         server.kill9()
-        up.clear()
-        time.sleep(0.01)
         faults = []
         t0 = time.monotonic()
         try:
@@ -283,7 +300,6 @@ def main():
         if faults:
             stop_with([f"after cycle {cycle}:"] + faults, server)
     stop.set()
-    up.set()
     for t in threads:
         t.join(60)
     faults = [f"refused: {r}" for c in clients for r in c.refused]
@@ -303,7 +319,7 @@ def main():
             files += len(ledger["files_sent"])
     conn.close()
     acked, unknown = sum(c.acked for c in clients), sum(c.unknown for c in clients)
-    if acked < CYCLES * 5:
+    if acked < CYCLES * 20:
         faults.append(f"only {acked} writes were acknowledged: this tested nothing")
     if faults:
         stop_with(faults, server)
