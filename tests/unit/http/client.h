@@ -57,7 +57,8 @@ __attribute__((unused)) static bool client_puts(int fd, const char *text) {
 static void answer_count(struct answer *a) {
     a->answers = 0;
     for (const char *p = a->text; (p = strstr(p, "HTTP/1.")); p += 7)
-        a->answers += strncmp(p, "HTTP/1.1 100 ", 13) != 0;
+        a->answers += p[7] == '1' && p[8] == ' ' && p[9] >= '2' && p[9] <= '5' && p[10] >= '0' &&
+                      p[10] <= '9';
     const char *first = a->text;
     while (strncmp(first, "HTTP/1.1 100 ", 13) == 0) {
         first = strstr(first, "\r\n\r\n");
