@@ -35,6 +35,7 @@ static const struct option_row lineage_options[] = {
 };
 static const struct option_row run_options[] = {
     {"param", 'p', "NAME=VALUE", "Set a parameter of the pipeline", true},
+    {"no-cache", 0, NULL, "Run every step, also those whose result is known", false},
     {"wait", 'w', NULL, "Wait for the end; the exit code tells how it went", false},
     {"follow", 'f', NULL, "Show states and output while it runs; implies --wait", false},
     {"timeout", 0, "LIFE", "With --wait or --follow: stop waiting after 30s, 10m, 2h", false},

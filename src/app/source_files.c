@@ -93,7 +93,8 @@ static bool matches(const char *pattern, const char *path) {
     if (!wild) {
         return fnmatch(pattern, path, FNM_PATHNAME | FNM_PERIOD) == 0;
     }
-    /* The part before "/**" must match as many leading parts of the path as it has itself. */
+    /* The part before the double star must match as many leading parts of the path as it has
+     * itself. */
     size_t parts = 1;
     for (const char *p = pattern; p < wild; p++) {
         parts += *p == '/';
