@@ -1,0 +1,7 @@
+# The plan of the house and its list of features, held against the tree itself.
+set(floor ${CMAKE_SOURCE_DIR}/tests/floor)
+add_test(NAME floor.plan COMMAND ${QUERN_PYTHON} ${floor}/floors.py ${CMAKE_SOURCE_DIR})
+add_test(NAME floor.plan_finds COMMAND ${QUERN_PYTHON} ${floor}/floors_check.py)
+add_test(NAME floor.features COMMAND ${QUERN_PYTHON} ${floor}/features.py
+         ${CMAKE_SOURCE_DIR}/docs/features.md ${CMAKE_BINARY_DIR} ${CMAKE_CTEST_COMMAND})
+set_tests_properties(floor.plan floor.plan_finds floor.features PROPERTIES LABELS quick TIMEOUT 60)
