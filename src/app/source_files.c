@@ -70,8 +70,14 @@ static void read_patterns(struct collect *k, const char *text, size_t n) {
         if (steps && steps->type == YAML_MAPPING_NODE) {
             for (yaml_node_pair_t *p = steps->data.mapping.pairs.start;
                  p < steps->data.mapping.pairs.top; p++) {
-                take_patterns(k, &doc,
-                              member(&doc, yaml_document_get_node(&doc, p->value), "files"));
+                const yaml_node_t *step = yaml_document_get_node(&doc, p->value);
+                take_patterns(k, &doc, member(&doc, step, "files"));
+            }
+        } else if (steps && steps->type == YAML_SEQUENCE_NODE) {
+            for (yaml_node_item_t *i = steps->data.sequence.items.start;
+                 i < steps->data.sequence.items.top; i++) {
+                const yaml_node_t *step = yaml_document_get_node(&doc, *i);
+                take_patterns(k, &doc, member(&doc, step, "files"));
             }
         }
         yaml_document_delete(&doc);

@@ -43,6 +43,8 @@ static void test_patterns(void) {
     CHECK_STR(collect("files: ['*/**/c.py']"), "lib/deep/er/c.py");
     CHECK_STR(collect("files: ['lib/*/c.py']"), "");
     CHECK_STR(collect("steps: {one: {files: [a.py]}, two: {files: [lib/b.py]}}"), "a.py lib/b.py");
+    CHECK_STR(collect("steps: [{name: one, files: [a.py]}, {name: two, files: [lib/b.py]}]"),
+              "a.py lib/b.py");
     CHECK_STR(collect("files: [none.py]"), "");
 }
 

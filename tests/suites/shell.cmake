@@ -1,0 +1,4 @@
+# The client commands, the completions and the man page.
+add_test(NAME client.shell COMMAND ${QUERN_PYTHON} ${CMAKE_SOURCE_DIR}/tests/client/shell.py)
+set_tests_properties(client.shell PROPERTIES LABELS full TIMEOUT 300
+                     ENVIRONMENT QUERN_BIN=$<TARGET_FILE:quern>)
