@@ -111,7 +111,7 @@ KEYS(keys_input, "input", {"from", TEXT, "step.output", false},
 
 KEYS(keys_output, "output", {"path", TEXT, "File or folder below QUERN_OUTPUTS.", true},
      {"kind", "{\"enum\":[\"artifact\",\"metrics\",\"values\",\"model\"]}",
-      "artifact: kept as it is; metrics: JSON of numbers, also logged; values: JSON; model: kept "
+      "artifact: kept as it is; metrics: JSON of numbers; values: JSON; model: kept "
       "and shown in the tracking run.",
       false},
      {"optional", BOOL, "May be absent; default false.", false});

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef QUERN_PIPELINE_EXECUTOR_H
+#define QUERN_PIPELINE_EXECUTOR_H
+/* Executor: the one scheduler thread, its jobs on workers, and what they share. */
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "attempt.h"
+#include "quern/pipeline/pipeline.h"
+
+struct db;
+struct dir;
+struct watcher;
+
+struct executor {
+    struct pipeline_options o;
+    struct db *db;
+    struct watcher *watcher;
+    int64_t capacity; /* slots */
+};
+/* Set by pipeline_start, then only read. */
+extern struct executor executor;
+
+void executor_wake(void); /* any thread: look at the active runs again */
+bool executor_stopping(void);
+void executor_wake_after_commit(void *unused); /* for db_after_commit */
+
+/* Jobs: the functions that lane_work runs. arg is owned by the job. */
+void job_launch(struct ctx *c, void *launch);
+void job_settle(struct ctx *c, void *folder); /* heap text */
+void job_builtin(struct ctx *c, void *launch);
+/* Puts a job on a worker, or keeps it until there is room. */
+void executor_job(void (*job)(struct ctx *c, void *arg), void *arg);
+
+/* After a restart, before the first pass: adopts, records or takes back what was under way. */
+int executor_reconcile(struct ctx *c);
+
+/* Ends an attempt from a job: runs transaction C, counts and wakes. */
+int settle_write(struct ctx *c, struct settlement *s);
+double random_unit(void);
+
+/* What a built-in step comes to; fills outcome, reason, result and tracking_run_id. */
+int builtin_select(struct ctx *c, const struct run_view *v, const struct step *s,
+                   struct settlement *out);
+int builtin_gate(struct ctx *c, const struct run_view *v, const struct step *s,
+                 const struct step_row *row, struct settlement *out);
+int builtin_action(struct ctx *c, const struct run_view *v, const struct step *s,
+                   const struct step_row *row, struct settlement *out);
+
+extern const struct step_action register_action;
+
+#endif
