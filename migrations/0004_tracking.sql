@@ -39,6 +39,8 @@ CREATE TABLE run (
 ) STRICT;
 -- The default order of a search, walked without sorting.
 CREATE INDEX run_started ON run (experiment_id, deleted, start_ms DESC, uuid);
+-- What a search needs of a run that another index led to: a third of the table's pages.
+CREATE UNIQUE INDEX run_brief ON run (id, experiment_id, deleted, start_ms, uuid);
 
 -- Names of params, metrics and tags, as small numbers. A number belongs to one experiment, so an
 -- index that begins with it covers just that experiment's runs.

@@ -7,8 +7,7 @@
 #include "quern/base/buf.h"
 #include "quern/core/ctx.h"
 #include "quern/db/db.h"
-
-#define LIST_MAX 10000
+#include "quern/json/json_out.h"
 
 int filter_ops_check(struct ctx *c, const struct filter_clause *f, unsigned ops) {
     if (ops & 1u << f->op)
@@ -37,9 +36,6 @@ int filter_number_check(struct ctx *c, const struct filter_clause *f, const char
 }
 
 int filter_text_check(struct ctx *c, const struct filter_clause *f, const char *what) {
-    if (f->kind == VALUE_LIST && f->n > LIST_MAX)
-        return fail_field(c, ERR_INVALID, "filter", "A list in a filter holds at most %d values",
-                          LIST_MAX);
     if (f->kind != VALUE_NUMBER)
         return 0;
     return fail_field(c, ERR_INVALID, "filter",
@@ -47,11 +43,20 @@ int filter_text_check(struct ctx *c, const struct filter_clause *f, const char *
                       f->text);
 }
 
+/* One bound value however long the list is. */
 static void emit_list(struct ctx *c, struct sql *q, const struct filter_clause *f) {
-    sql_add(c, q, f->op == OP_IN ? " IN (" : " NOT IN (", "");
+    struct buf b = {0};
+    struct json_writer w;
+    jw_init(&w, &b);
+    jw_arr(&w);
     for (size_t i = 0; i < f->n; i++)
-        sql_add(c, q, i ? ", ?" : "?", "s", f->items[i]);
-    sql_add(c, q, ")", "");
+        jw_str(&w, f->items[i]);
+    jw_arr_end(&w);
+    sql_add(c, q,
+            f->op == OP_IN ? " IN (SELECT value FROM json_each(?))"
+                           : " NOT IN (SELECT value FROM json_each(?))",
+            "s", b.data);
+    buf_free(&b);
 }
 
 void filter_emit(struct ctx *c, struct sql *q, const char *column, const struct filter_clause *f) {
