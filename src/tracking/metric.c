@@ -142,7 +142,7 @@ int run_metrics(struct ctx *c, const char *run_id, struct fpairs *out) {
     struct run run;
     int rc = run_for_read(c, run_id, &r);
     if (!rc)
-        rc = run_load(c, &r.row, 1, false, &run);
+        rc = run_load_whole(c, &r.row, 1, false, &run);
     if (rc)
         return rc;
     const struct metric_value *m = run.data->metrics.items;

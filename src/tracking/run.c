@@ -64,7 +64,7 @@ static int insert(struct ctx *c, const struct experiment *e, const char *name, c
     *r = (struct run_ref){.experiment = e->id, .uuid = uuid, .active = true};
     const char *uri =
         location_append(c, e->artifact_location, arena_printf(c->arena, "%s/artifacts", uuid));
-    int rc = run_insert(c, uuid, e->id, name, user, start_ms, uri, &r->row);
+    int rc = run_row_insert(c, uuid, e->id, name, user, start_ms, uri, &r->row);
     const struct pair *t = tags->items;
     for (size_t i = 0; !rc && i < tags->n; i++)
         rc = run_put_tag(c, r, "key", t[i].key, t[i].value);
@@ -96,7 +96,7 @@ int run_make(struct ctx *c, const struct run_wish *in, struct run **out) {
     if (rc)
         return rc;
     *out = ARENA_NEW(c->arena, struct run);
-    return run_load(c, &r.row, 1, false, *out);
+    return run_load_whole(c, &r.row, 1, false, *out);
 }
 
 int run_create(struct ctx *c, const struct run_new *in, char run_id[33]) {

@@ -44,7 +44,7 @@ int run_drop_tag(struct ctx *c, const char *run_id, const char *key);
 int run_log_model(struct ctx *c, const char *run_id, const char *model_json);
 
 /* Whole runs by row number, in the order given. */
-int run_load(struct ctx *c, const int64_t *rows, size_t n, bool outputs, struct run *out);
+int run_load_whole(struct ctx *c, const int64_t *rows, size_t n, bool outputs, struct run *out);
 int run_load_info(struct ctx *c, int64_t row, struct run_info **out);
 
 /* Names of params, metrics and tags as numbers of one experiment. find: 1 found, 0 not. */

@@ -106,7 +106,7 @@ int api_run_get(struct ctx *c, const void *in, void *out) {
     if (rc)
         return rc;
     struct run *run = ((struct run_answer *)out)->run = ARENA_NEW(c->arena, struct run);
-    return run_load(c, &r.row, 1, true, run);
+    return run_load_whole(c, &r.row, 1, true, run);
 }
 
 int api_run_update(struct ctx *c, const void *in, void *out) {

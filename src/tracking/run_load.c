@@ -160,7 +160,7 @@ static int load_models(struct load *l) {
     return rc;
 }
 
-int run_load(struct ctx *c, const int64_t *rows, size_t n, bool outputs, struct run *out) {
+int run_load_whole(struct ctx *c, const int64_t *rows, size_t n, bool outputs, struct run *out) {
     if (n == 0)
         return 0;
     struct buf ids = {0};

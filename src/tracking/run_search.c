@@ -284,5 +284,5 @@ int run_search(struct ctx *c, const struct run_search *in, struct run_page *out)
     }
     out->runs.n = n;
     out->runs.items = ARENA_ARRAY(c->arena, struct run, n + 1);
-    return run_load(c, rows, n, true, out->runs.items);
+    return run_load_whole(c, rows, n, true, out->runs.items);
 }

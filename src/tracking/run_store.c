@@ -26,8 +26,8 @@ int run_find_ref(struct ctx *c, const char *run_id, struct run_ref *out) {
     return rc;
 }
 
-int run_insert(struct ctx *c, const char *uuid, int64_t experiment, const char *name,
-               const char *user, int64_t start_ms, const char *artifact_uri, int64_t *row) {
+int run_row_insert(struct ctx *c, const char *uuid, int64_t experiment, const char *name,
+                   const char *user, int64_t start_ms, const char *artifact_uri, int64_t *row) {
     int rc = db_exec(c,
                      "INSERT INTO run (uuid, experiment_id, name, user_id, status, start_ms,"
                      " artifact_uri) VALUES (?, ?, ?, ?, 'RUNNING', ?, ?)",

@@ -10,8 +10,8 @@
 struct ctx;
 struct run_ref;
 
-int run_insert(struct ctx *c, const char *uuid, int64_t experiment, const char *name,
-               const char *user, int64_t start_ms, const char *artifact_uri, int64_t *row);
+int run_row_insert(struct ctx *c, const char *uuid, int64_t experiment, const char *name,
+                   const char *user, int64_t start_ms, const char *artifact_uri, int64_t *row);
 int run_write_state(struct ctx *c, int64_t row, const char *status, struct opt_i64 end_ms);
 int run_write_name(struct ctx *c, int64_t row, const char *name);
 int run_write_deleted(struct ctx *c, int64_t row, bool deleted);
