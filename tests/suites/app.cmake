@@ -7,6 +7,7 @@ endfunction()
 quern_daemon_test(client.cli full 300 ${QUERN_PYTHON} ${CMAKE_SOURCE_DIR}/tests/client/cli.py)
 quern_daemon_test(scenario.every_route full 600 ${QUERN_PYTHON}
                   ${CMAKE_SOURCE_DIR}/tests/scenario/every_route.py)
+quern_daemon_test(scenario.service full 300 ${QUERN_PYTHON} ${CMAKE_SOURCE_DIR}/tests/scenario/service.py)
 quern_daemon_test(scenario.generated quick 60 ${QUERN_PYTHON}
                   ${CMAKE_SOURCE_DIR}/tests/scenario/generated.py)
 quern_daemon_test(scenario.example full 900 ${QUERN_PY3}
