@@ -319,12 +319,24 @@ static enum MHD_Result run(struct call *k) {
         k->rc = rc;
         return send_reply(k);
     }
+    /* Counted before the look at `stopping`, which server_stop sets before it looks at the count:
+     * no call can be suspended behind its back. */
+    atomic_fetch_add(&s->dispatched, 1);
+    if (atomic_load(&s->stopping)) {
+        atomic_fetch_sub(&s->dispatched, 1);
+        k->close = true;
+        k->rc = fail(&k->c, ERR_BUSY, "The server is shutting down, try again.");
+        return send_reply(k);
+    }
     k->phase = CALL_HELD;
     log_request_id(k->c.request_id);
     s->o.dispatch(k, s->o.dispatch_arg);
     log_request_id(NULL);
     /* A held call may be finished already, but its next step comes on this thread all the same. */
-    return k->held ? MHD_YES : send_reply(k);
+    if (k->held)
+        return MHD_YES;
+    atomic_fetch_sub(&s->dispatched, 1);
+    return send_reply(k);
 }
 
 struct ctx *call_ctx(struct call *k) {
@@ -350,7 +362,6 @@ int call_run(struct call *k) {
 
 void call_hold(struct call *k) {
     k->held = true;
-    atomic_fetch_add_explicit(&k->s->held, 1, memory_order_relaxed);
     MHD_suspend_connection(k->conn);
 }
 
@@ -364,13 +375,9 @@ void call_finish(struct call *k, int rc) {
     struct MHD_Connection *conn = k->conn;
     atomic_store_explicit(&k->finished, true, memory_order_release);
     MHD_resume_connection(conn);
-    /* k belongs to its network thread again and may be gone. */
-    if (atomic_fetch_sub_explicit(&s->held, 1, memory_order_acq_rel) == 1 &&
-        atomic_load_explicit(&s->draining, memory_order_relaxed)) {
-        pthread_mutex_lock(&s->lock);
-        pthread_cond_broadcast(&s->idle);
-        pthread_mutex_unlock(&s->lock);
-    }
+    /* k belongs to its network thread again and may be gone; behind the next line the server may be
+     * gone as well. */
+    atomic_fetch_sub(&s->dispatched, 1);
 }
 
 /* ------------------------------------------------------------------ body */
@@ -550,10 +557,5 @@ void call_completed(void *server, struct MHD_Connection *conn, void **state,
     k->conn = NULL;
     k->w = NULL;
     call_unref(k);
-    if (atomic_fetch_sub_explicit(&s->calls, 1, memory_order_relaxed) == 1 &&
-        atomic_load_explicit(&s->draining, memory_order_relaxed)) {
-        pthread_mutex_lock(&s->lock);
-        pthread_cond_broadcast(&s->idle);
-        pthread_mutex_unlock(&s->lock);
-    }
+    atomic_fetch_sub_explicit(&s->calls, 1, memory_order_relaxed);
 }

@@ -71,13 +71,12 @@ struct server {
     bool quiesced;
     bool own_listen;
     atomic_bool draining, stopping;
-    pthread_mutex_t lock; /* parked streams and the waiters below */
-    pthread_cond_t idle;
+    pthread_mutex_t lock; /* parked streams, and the reaper's sleep */
     pthread_cond_t stop;
     struct call *parked;
-    atomic_uint wakes;   /* counts calls of server_wake_streams */
-    atomic_size_t calls; /* requests under way, streams left out */
-    atomic_size_t held;  /* suspended for another thread */
+    atomic_uint wakes;        /* counts calls of server_wake_streams */
+    atomic_size_t calls;      /* requests under way, streams left out */
+    atomic_size_t dispatched; /* with their lane, suspended or not */
     atomic_size_t body_bytes;
     size_t body_bytes_max;
     pthread_key_t thread_key;

@@ -220,7 +220,6 @@ static void server_release(struct server *s) {
     wires_free(s->wires);
     pthread_key_delete(s->thread_key);
     pthread_mutex_destroy(&s->lock);
-    pthread_cond_destroy(&s->idle);
     pthread_cond_destroy(&s->stop);
     free(s);
 }
@@ -244,7 +243,6 @@ int server_start(const struct server_options *o, struct server **out, struct buf
     s->tls = o->tls_cert_pem != NULL;
     s->port = bound_port(fd);
     pthread_mutex_init(&s->lock, NULL);
-    pthread_cond_init(&s->idle, NULL);
     pthread_cond_init(&s->stop, NULL);
     pthread_key_create(&s->thread_key, thread_gone);
     s->body_bytes_max = BODY_BYTES_LEAST;
@@ -255,6 +253,7 @@ int server_start(const struct server_options *o, struct server **out, struct buf
         .head_ms = o->head_ms, .body_ms = o->body_ms, .idle_ms = o->idle_ms};
     s->wires = wires_new(&times);
     if (daemon_start(s)) {
+        s->own_listen = false; /* the library has closed it */
         buf_puts(error, s->tls ? "the HTTP server did not start; certificate and key must be PEM "
                                  "texts that belong together."
                                : "the HTTP server did not start: no threads, memory or descriptors "
@@ -286,10 +285,10 @@ bool server_wait_idle(struct server *s, int64_t ms) {
 
 /* Suspended requests must be resumed before the library may be stopped. Their lanes finish each of
  * them, so this waits; it says so when that takes long. */
-static void wait_held(struct server *s) {
-    for (int64_t waited = 0; atomic_load(&s->held) > 0; waited += 5) {
+static void wait_dispatched(struct server *s) {
+    for (int64_t waited = 0; atomic_load(&s->dispatched) > 0; waited += 5) {
         if (waited && waited % 5000 == 0)
-            log_warn("http.stop", "still waiting for %zu requests", atomic_load(&s->held));
+            log_warn("http.stop", "still waiting for %zu requests", atomic_load(&s->dispatched));
         clock_sleep_ms(5);
     }
 }
@@ -298,12 +297,12 @@ void server_stop(struct server *s) {
     if (!s)
         return;
     server_drain(s);
-    wait_held(s);
     pthread_mutex_lock(&s->lock);
     atomic_store(&s->stopping, true);
     pthread_cond_broadcast(&s->stop);
     pthread_mutex_unlock(&s->lock);
     thread_join(s->reaper);
+    wait_dispatched(s);
     server_wake_streams(s); /* draining is set: whoever is parked ends now and none parks again */
     MHD_stop_daemon(s->daemon);
     server_release(s);
