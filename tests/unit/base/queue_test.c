@@ -78,12 +78,10 @@ static void consume(void *arg) {
 
 static void many_threads_lose_nothing(void) {
     struct queue *q = queue_new(16);
-    struct work w[PRODUCERS];
+    struct work w[PRODUCERS], from = {q, 0};
     struct thread *p[PRODUCERS], *c[3];
-    for (size_t i = 0; i < 3; i++) {
-        w[0] = (struct work){q, 0};
-        c[i] = thread_start("consumer", consume, &w[0]);
-    }
+    for (size_t i = 0; i < 3; i++)
+        c[i] = thread_start("consumer", consume, &from);
     for (size_t i = 0; i < PRODUCERS; i++) {
         w[i] = (struct work){q, i * EACH};
         p[i] = thread_start("producer", produce, &w[i]);
