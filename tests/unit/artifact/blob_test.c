@@ -117,6 +117,7 @@ static void crash_leftovers(void) {
         struct house h = {0};
         house_open(&h, 0);
         house_shut(&h);
+        fflush(stdout); /* or the child may print it again */
         pid_t child = fork();
         if (child == 0) {
             struct blob_writer *w;
