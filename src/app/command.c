@@ -92,9 +92,13 @@ static bool find_option(const struct command *c, const char *flag, size_t len, s
     return false;
 }
 
-static int usage(const struct command *c, const char *fmt, const char *what) {
+__attribute__((format(printf, 2, 3))) static int usage(const struct command *c, const char *fmt,
+                                                       ...) {
+    va_list ap;
+    va_start(ap, fmt);
     fputs("quern: ", stderr);
-    fprintf(stderr, fmt, what);
+    vfprintf(stderr, fmt, ap);
+    va_end(ap);
     fprintf(stderr, "\nusage: quern %s %s\nTry 'quern %s --help'.\n", c->name, c->args, c->name);
     return EXIT_USAGE;
 }
