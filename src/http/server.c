@@ -23,7 +23,9 @@
 #include "quern/metric/metric.h"
 
 #define TICK_MS 125             /* deadlines; streams are asked again every second tick */
-#define POOL_BYTES (128u << 10) /* the library's memory per connection: head, then I/O buffers */
+/* The library's memory per connection: a head of STRICT_HEAD_MAX with its fields, the head of the
+ * answer, I/O buffers. It clears all of it for each request, so more costs speed. */
+#define POOL_BYTES (STRICT_HEAD_MAX + (8u << 10))
 #define BODY_BYTES_LEAST (64u << 20)
 
 /* ------------------------------------------------------------------ network threads */

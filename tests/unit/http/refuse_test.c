@@ -252,6 +252,17 @@ static void long_ones(void) {
     buf_puts(&text, "\r\n");
     a = client_ask(port, text.data, text.len);
     CHECK_INT(a.status, 200);
+    /* One byte below 32 KiB, with as many fields as may be. */
+    buf_clear(&text);
+    buf_puts(&text, "GET /ping HTTP/1.1\r\nHost: x\r\n");
+    for (int i = 0; i < 98; i++)
+        buf_printf(&text, "A%d: b\r\n", i);
+    buf_puts(&text, "B: ");
+    while (text.len < 32768 - 5)
+        buf_putc(&text, 'b');
+    buf_puts(&text, "\r\n\r\n");
+    a = client_ask(port, text.data, text.len);
+    CHECK_INT(a.status, 200);
     buf_free(&text);
 }
 
