@@ -14,8 +14,6 @@
 #include "quern/core/ctx.h"
 #include "quern/db/db.h"
 
-#define VERIFY_ON_SEND (1 << 20) /* bytes that are hashed before they are sent */
-
 static void unpin_after_commit(void *sha256) {
     pin_drop(sha256);
 }
@@ -105,7 +103,7 @@ int artifact_send(struct ctx *c, const char *path) {
                           "'%s' is a folder; list it and fetch its files one by one.", path);
     if ((rc = blob_open(c, e.sha256, &fd, &size)) != 0)
         return rc;
-    if (size <= VERIFY_ON_SEND && (rc = blob_match(c, fd, e.sha256)) != 1) {
+    if (size <= BLOB_VERIFY_SMALL && (rc = blob_match(c, fd, e.sha256)) != 1) {
         fd_close(fd);
         log_error("blob.damaged", "the content of %s does not match its digest", e.sha256);
         return rc < 0 ? rc : fail(c, ERR_INTERNAL, "The stored content is damaged.");

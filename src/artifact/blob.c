@@ -218,18 +218,32 @@ static int put_in_place(struct blob_writer *w, const char *name, bool replace) {
     return 0;
 }
 
-static int settle(struct blob_writer *w, const char *sha256) {
+/* Small content is read again before a duplicate relies on it, so that a new upload mends it. */
+static bool sound(struct ctx *c, const struct blob_writer *w, const char *name,
+                  const char *sha256) {
+    if (w->size > BLOB_VERIFY_SMALL)
+        return true;
+    int fd = dir_openat(blob_store.blobs, name, O_RDONLY | O_CLOEXEC, 0);
+    if (fd < 0)
+        return false;
+    int rc = blob_match(c, fd, sha256);
+    fd_close(fd);
+    if (rc < 0)
+        err_clear(c);
+    return rc == 1;
+}
+
+static int settle(struct ctx *c, struct blob_writer *w, const char *sha256) {
     char name[BLOB_NAME_SIZE], shard[3] = {sha256[0], sha256[1], '\0'};
     blob_name(sha256, name);
     int64_t have = stored_size(sha256);
-    if (have == (int64_t)w->size) {
+    if (have == (int64_t)w->size && sound(c, w, name, sha256)) {
         /* Its age counts from the newest upload, or the collection might take it at once. */
         utimensat(dir_fd(blob_store.blobs), name, NULL, AT_SYMLINK_NOFOLLOW);
         metric_add(METRIC_BLOB_DEDUP, 1, NULL, NULL, NULL);
     } else {
         if (have >= 0)
-            log_error("blob.damaged", "%s has %lld bytes on disk, not %llu; replaced", sha256,
-                      (long long)have, (unsigned long long)w->size);
+            log_error("blob.damaged", "the content of %s was damaged and is replaced", sha256);
         if (fsync(w->fd) != 0)
             return -errno;
         int rc = shard_ready(sha256);
@@ -249,7 +263,7 @@ int blob_end(struct ctx *c, struct blob_writer *w, char sha256[65], int64_t *siz
     hex_encode(digest, sizeof(digest), sha256);
     metric_add(METRIC_BLOB_BYTES, (double)w->size, NULL, NULL, NULL);
     pin_take(sha256);
-    int rc = settle(w, sha256);
+    int rc = settle(c, w, sha256);
     if (size)
         *size = (int64_t)w->size;
     writer_free(w);

@@ -19,7 +19,8 @@ struct blob_store {
 };
 extern struct blob_store blob_store;
 
-#define BLOB_NAME_SIZE 66 /* "ab/" and 62 digits and NUL */
+#define BLOB_VERIFY_SMALL (1u << 20) /* bytes that are cheap enough to hash on every use */
+#define BLOB_NAME_SIZE 66            /* "ab/" and 62 digits and NUL */
 
 bool blob_sha_ok(const char *sha256); /* 64 lower-case hex digits */
 void blob_name(const char *sha256, char out[BLOB_NAME_SIZE]);

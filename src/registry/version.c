@@ -6,6 +6,7 @@
 #include "model.h"
 #include "model_store.h"
 #include "name.h"
+#include "prompt.h"
 #include "quern/artifact/artifact.h"
 #include "quern/base/arena.h"
 #include "quern/base/buf.h"
@@ -74,15 +75,25 @@ static int check_logged_model(struct ctx *c, const char *id, const char **run_id
     return rc;
 }
 
+/* A prompt has no files; clients put a placeholder where the source belongs. */
+static bool is_prompt(const struct pairs *tags) {
+    for (size_t i = 0; i < tags->n; i++)
+        if (str_eq(tags->items[i].key, PROMPT_TAG) && str_eq(tags->items[i].value, "true"))
+            return true;
+    return false;
+}
+
 int version_create(struct ctx *c, const struct version_new *in, struct version_row *out) {
     struct model_row m;
+    bool prompt = is_prompt(&in->tags);
     const char *run_id = NULL, *logged = NULL, *storage = NULL;
     int rc = model_find(c, in->name, &m);
     if (rc == 0)
-        rc = source_check(c, in->source);
+        rc = prompt ? length_check(c, "source", in->source, SOURCE_MAX)
+                    : source_check(c, in->source);
     for (size_t i = 0; rc == 0 && i < in->tags.n; i++)
         rc = tag_check(c, in->tags.items[i].key, in->tags.items[i].value);
-    if (rc == 0)
+    if (rc == 0 && !prompt)
         rc = source_resolve(c, in->source, &storage, &run_id, &logged);
     if (rc == 0 && in->model_id && *in->model_id && !str_eq(in->model_id, logged)) {
         logged = in->model_id;

@@ -238,6 +238,24 @@ def concurrent(s):
     check(os.listdir(os.path.join(s.data, "tmp")) == [], "tmp is not empty")
 
 
+def upload_cap():
+    with Server(args=["--artifact-upload-cap", "1M"]) as s:
+        put(s, "1/u/artifacts/fits", b"z" * (1 << 20))
+        for head, body in ((f"Content-Length: {2 << 20}", b""),
+                           ("Transfer-Encoding: chunked", (b"10000\r\n" + b"z" * 0x10000 + b"\r\n") * 32 + b"0\r\n\r\n")):
+            try:
+                out = raw(s, f"PUT {url('1/u/artifacts/over')} HTTP/1.1\r\nHost: 127.0.0.1:{s.port}\r\n{head}\r\n\r\n", body)
+            except (BrokenPipeError, ConnectionResetError):
+                out = b"HTTP/1.1 413 closed while sending"
+            check(out.startswith(b"HTTP/1.1 413"), head, out[:300])
+        check(s.get(url("1/u/artifacts/over")).status == 404, "kept although too large")
+        check(listing(s, "1/u/artifacts")["files"] == [{"path": "fits", "is_dir": False, "file_size": 1 << 20}], "listing")
+        end = time.monotonic() + 5
+        while os.listdir(os.path.join(s.data, "tmp")) and time.monotonic() < end:
+            time.sleep(0.05)
+        check(os.listdir(os.path.join(s.data, "tmp")) == [], os.listdir(os.path.join(s.data, "tmp")))
+
+
 def kill_during_upload():
     with Server() as s:
         c = socket.create_connection(("127.0.0.1", s.port), 10)
@@ -313,5 +331,6 @@ if __name__ == "__main__":
                          damaged, concurrent):
                 test(server)
                 print("ok", test.__name__)
-        kill_during_upload()
-        print("ok kill_during_upload")
+        for test in (upload_cap, kill_during_upload):
+            test()
+            print("ok", test.__name__)

@@ -207,6 +207,24 @@ def trained(c, s):
     check(not NEW or any(r.startswith("logged_model:m-") for r in refs), refs)
 
 
+def prompts(c, s):
+    """Prompts are models with a tag; their source is a placeholder that must pass."""
+    if not NEW:
+        return
+    from mlflow import genai
+    p = genai.register_prompt(name="greeting", template="Hello {{name}}", commit_message="first")
+    check(str(p.version) == "1" and p.template == "Hello {{name}}", p)
+    genai.register_prompt(name="greeting", template="Good day {{name}}")
+    genai.set_prompt_alias("greeting", alias="live", version=2)
+    check(genai.load_prompt("prompts:/greeting@live").format(name="you") == "Good day you", "prompt text")
+    check(genai.load_prompt("prompts:/greeting/1").template == "Hello {{name}}", "prompt text")
+    check("greeting" in [x.name for x in genai.search_prompts()], [x.name for x in genai.search_prompts()])
+    check("greeting" not in {m.name for m in c.search_registered_models()}, "a prompt among the models")
+    check("greeting" not in {v.name for v in c.search_model_versions()}, "a prompt among the versions")
+    wire_error(s.mlflow("registered-models/create", {"name": "greeting"}), 400, "RESOURCE_ALREADY_EXISTS", "prompt")
+    wire_error(s.mlflow("model-versions/create", {"name": "m", "source": "dummy-source"}), 400, "INVALID_PARAMETER_VALUE")
+
+
 def deletion(c, s):
     c.rename_registered_model("m", "renamed")
     check(c.get_registered_model("renamed").name == "renamed", "not renamed")
@@ -228,7 +246,7 @@ def main():
         c = MlflowClient(s.url)
         run_id = c.create_run("0").info.run_id
         for test, args in ((models, (c, s)), (versions, (c, s, run_id)), (aliases, (c, s)), (stages, (c, s)),
-                           (search, (c, s)), (files, (c, s, run_id)), (lineage, (s, run_id)), (trained, (c, s)),
+                           (search, (c, s)), (files, (c, s, run_id)), (lineage, (s, run_id)), (trained, (c, s)), (prompts, (c, s)),
                            (deletion, (c, s))):
             test(*args)
             print("ok", test.__name__)
