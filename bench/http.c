@@ -14,6 +14,8 @@
 #include <time.h>
 #include <unistd.h>
 
+enum { PATIENCE_MS = 30000 };
+
 struct connection {
     int fd;
     unsigned number;
@@ -233,9 +235,9 @@ int load_run(const struct load_options *o, struct load_result *out) {
         begin(&l, &l.connections[i]);
     struct epoll_event events[256];
     while (l.open > 0) {
-        int n = epoll_wait(l.epoll, events, 256, 60000);
+        int n = epoll_wait(l.epoll, events, 256, PATIENCE_MS);
         if (n == 0) {
-            fprintf(stderr, "no answer within 60 s\n");
+            fprintf(stderr, "no answer within 30 s\n");
             return -1;
         }
         for (int i = 0; i < n; i++) {

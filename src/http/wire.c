@@ -394,8 +394,8 @@ ssize_t recv(int fd, void *data, size_t n, int flags) {
 }
 
 /* When its list of events comes back full, libmicrohttpd 0.9.75 waits again, without a time-out,
- * before it looks at one of them: with 128 connections ready at once none is ever served. So the list
- * never comes back full (tests/fault/event_burst.py). */
+ * before it looks at one of them: with 128 connections ready at once none is ever served. So the
+ * list never comes back full (tests/fault/event_burst.py). */
 int epoll_wait(int epfd, struct epoll_event *events, int max, int timeout) {
     return epoll_pwait(epfd, events, max > 1 ? max - 1 : max, timeout, NULL);
 }

@@ -9,3 +9,6 @@ set_tests_properties(fault.crash PROPERTIES LABELS all TIMEOUT 1200
 add_test(NAME fault.disk_full COMMAND ${QUERN_PYTHON} ${fault}/disk_full.py)
 set_tests_properties(fault.disk_full PROPERTIES LABELS full TIMEOUT 300 SKIP_RETURN_CODE 77
   ENVIRONMENT QUERN_BIN=$<TARGET_FILE:quern>)
+add_test(NAME fault.event_burst COMMAND ${QUERN_PYTHON} ${fault}/event_burst.py)
+set_tests_properties(fault.event_burst PROPERTIES LABELS full TIMEOUT 120
+  ENVIRONMENT QUERN_BIN=$<TARGET_FILE:quern>)

@@ -1,0 +1,371 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Measures a release build of the daemon on this machine and prints each figure beside its goal and
+beside what the bare parts (disk, SQLite, libmicrohttpd) do in the same run.
+usage: table.py --quern BIN --programs DIR --data DIR [--onnx LIB] [--quick] [--only PART,...]"""
+import argparse
+import hashlib
+import http.client
+import json
+import os
+import shutil
+import signal
+import statistics
+import subprocess
+import sys
+import time
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import model  # noqa: E402
+
+parser = argparse.ArgumentParser()
+parser.add_argument("--quern", required=True)
+parser.add_argument("--programs", required=True)
+parser.add_argument("--data", required=True)
+parser.add_argument("--onnx", default="")
+parser.add_argument("--quick", action="store_true", help="short runs, smaller database")
+parser.add_argument("--only", default="", help="start,log,search,upload,predict,steps,big")
+o = parser.parse_args()
+PARTS = set(o.only.split(",")) if o.only else {"start", "log", "search", "upload", "predict", "steps", "big"}
+SECONDS = "2" if o.quick else "5"
+RUNS = 10_000 if o.quick else 100_000
+UPLOAD = (128 if o.quick else 1024) << 20
+BIG = (128 if o.quick else 1024) << 20
+STEPS = 100 if o.quick else 300
+rows, failed = [], []
+
+
+def note(text):
+    print(time.strftime("%H:%M:%S"), text, file=sys.stderr, flush=True)
+
+
+def row(what, figure, unit, goal=None, most=None, limit=None, limit_text=""):
+    """goal: at least; most: at most. limit: the bare part's figure in the same unit."""
+    met = "" if goal is None and most is None else \
+        "yes" if (figure >= goal if goal is not None else figure <= most) else "NO"
+    text = f"≥ {goal:,.0f}" if goal is not None else f"≤ {most:,.0f}" if most is not None else ""
+    beside = f"{limit:,.0f} {limit_text} ({figure / limit:.0%})" if limit else limit_text
+    shown = f"{figure:,.1f}" if figure < 100 else f"{figure:,.0f}"
+    rows.append((what, f"{shown} {unit}", text, met, beside))
+    note(f"{what}: {shown} {unit}  {text} {met}  {beside}")
+
+
+def program(name, *args, **kw):
+    r = subprocess.run([os.path.join(o.programs, name), *map(str, args)], stdin=subprocess.DEVNULL,
+                       capture_output=True, text=True, timeout=900, **kw)
+    if r.returncode != 0:
+        raise RuntimeError(f"{name} {args}: {r.stdout[-500:]} {r.stderr[-800:]}")
+    return json.loads(r.stdout), r.stderr
+
+
+def load(port, clients, seconds, count, *what):
+    return program("bench_load", port, clients, seconds, count, *what)[0]
+
+
+class Daemon:
+    def __init__(self, data, *flags):
+        import socket
+        with socket.socket() as s:
+            s.bind(("127.0.0.1", 0))
+            self.port = s.getsockname()[1]
+        self.log = open(os.path.join(o.data, "quern.log"), "ab")
+        t0 = time.perf_counter()
+        self.process = subprocess.Popen(
+            [o.quern, "serve", "--listen", f"127.0.0.1:{self.port}", "--data", data,
+             "--log-format", "json", *flags], stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log)
+        while True:
+            try:
+                if self.call("GET", "/readyz")[0] == 200:
+                    break
+            except OSError:
+                pass
+            if self.process.poll() is not None or time.perf_counter() - t0 > 60:
+                raise RuntimeError("the daemon did not start, see quern.log")
+            time.sleep(0.0005)
+        self.start_ms = (time.perf_counter() - t0) * 1000
+
+    def call(self, method, path, body=None):
+        c = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        try:
+            headers = {}
+            if body is not None and not isinstance(body, bytes):
+                body, headers = json.dumps(body), {"Content-Type": "application/json"}
+            c.request(method, path, body=body, headers=headers)
+            r = c.getresponse()
+            return r.status, r.read()
+        finally:
+            c.close()
+
+    def json(self, method, path, body=None):
+        status, data = self.call(method, path, body)
+        if status != 200:
+            raise RuntimeError(f"{method} {path}: {status} {data[:400]}")
+        return json.loads(data)
+
+    def memory_mb(self, what):
+        with open(f"/proc/{self.process.pid}/status") as f:
+            return next(int(line.split()[1]) for line in f if line.startswith(what)) / 1000
+
+    def forget_peak(self):
+        with open(f"/proc/{self.process.pid}/clear_refs", "w") as f:
+            f.write("5")
+
+    def stop(self):
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            try:
+                self.process.wait(60)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+                raise RuntimeError("the daemon did not end on SIGTERM")
+        self.log.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.stop()
+
+
+class BareHttp:
+    """libmicrohttpd with a fixed answer, on as many threads as the daemon has."""
+
+    def __init__(self, answer):
+        path = os.path.join(o.data, "answer")
+        with open(path, "wb") as f:
+            f.write(answer)
+        self.process = subprocess.Popen([os.path.join(o.programs, "bench_limit_http"), path, "2"],
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.port = int(self.process.stdout.readline())
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.stdin.close()
+        self.process.wait(30)
+
+
+def file_of(name, data):
+    path = os.path.join(o.data, name)
+    with open(path, "wb") as f:
+        f.write(data)
+    return path
+
+
+def make_runs(daemon, count, name):
+    experiment = daemon.json("POST", "/api/2.0/mlflow/experiments/create",
+                             {"name": f"bench-{name}-{time.time_ns()}"})["experiment_id"]
+    made, ids = program("bench_load", daemon.port, 64, 0, count, "create", experiment)
+    path = file_of(f"runs-{name}", ids.encode())
+    return experiment, path, made
+
+
+def fresh(name):
+    path = os.path.join(o.data, name)
+    shutil.rmtree(path, ignore_errors=True)
+    return path
+
+
+def part_start(limits):
+    times = []
+    for i in range(7):
+        with Daemon(fresh("empty")) as d:
+            times.append(d.start_ms)
+    row("start to ready, new data directory (median of 7)", statistics.median(times), "ms", most=50)
+    times = []
+    for i in range(7):
+        with Daemon(os.path.join(o.data, "empty")) as d:
+            times.append(d.start_ms)
+            if i == 6:
+                time.sleep(1)
+                row("idle memory (resident)", d.memory_mb("VmRSS"), "MB", most=30)
+    row("start to ready, empty database (median of 7)", statistics.median(times), "ms", most=50)
+
+
+def part_log(limits):
+    body = file_of("metric", json.dumps(
+        {"run_id": "0" * 32, "key": "loss", "value": 0.123456, "timestamp": 1700000000000, "step": 12345}).encode())
+    with Daemon(fresh("log")) as d:
+        _, runs, _ = make_runs(d, 128, "log")
+        for clients, goal in ((1, None), (8, None), (128, 20_000)):
+            with BareHttp(b"{}") as bare:
+                http_rate = load(bare.port, clients, SECONDS, 0, "post", "/x", body)["per_second"]
+            r = load(d.port, clients, SECONDS, 0, "log-metric", runs)
+            row(f"log-metric, durable, {clients} client{'s' if clients > 1 else ''}", r["per_second"], "/s",
+                goal=goal, limit=http_rate, limit_text="bare http")
+            rows[-1] = rows[-1][:1] + (f"{rows[-1][1]}, p50 {r['p50_us'] / 1000:.2f} ms, "
+                                       f"p99 {r['p99_us'] / 1000:.1f} ms",) + rows[-1][2:4] + \
+                (rows[-1][4] + (f"; {limits['fdatasync']:,} fdatasync" if clients == 1 else
+                                f"; {limits['sqlite_128']:,} bare SQLite by 128" if clients == 128 else ""),)
+        for clients, goal in ((1, 200_000), (8, None)):
+            r = load(d.port, clients, SECONDS, 0, "log-batch", runs, 1000)
+            row(f"log-batch of 1000 points, {clients} client{'s' if clients > 1 else ''}",
+                r["per_second"] * 1000, "points/s", goal=goal, limit=limits["sqlite_1000"],
+                limit_text="bare SQLite by 1000")
+        row("memory after that (resident)", d.memory_mb("VmRSS"), "MB")
+
+
+def part_search(limits):
+    with Daemon(fresh("search")) as d:
+        experiment, runs, made = make_runs(d, RUNS, "search")
+        row("runs/create, 64 clients", made["per_second"], "/s")
+        r = load(d.port, 64, 0, RUNS, "score", runs, 0)
+        row("log-batch of 2 metrics and 2 params, 64 clients", r["per_second"], "/s")
+        load(d.port, 1, 1, 0, "search", experiment)
+        r = load(d.port, 1, SECONDS, 0, "search", experiment)
+        row(f"runs/search by metric over {RUNS:,} runs, p50", r["p50_us"] / 1000, "ms", most=10)
+        row("the same, p99", r["p99_us"] / 1000, "ms")
+        r = load(d.port, 8, SECONDS, 0, "search", experiment)
+        row("the same, 8 clients", r["per_second"], "/s")
+
+
+def raw_write():
+    path, block = os.path.join(o.data, "raw"), os.urandom(1 << 20)
+    t0 = time.perf_counter()
+    with open(path, "wb", buffering=0) as f:
+        for _ in range(UPLOAD >> 20):
+            f.write(block)
+        os.fsync(f.fileno())
+    rate = UPLOAD / 1e6 / (time.perf_counter() - t0)
+    os.unlink(path)
+    h, t0 = hashlib.sha256(), time.perf_counter()
+    for _ in range(256):
+        h.update(block)
+    return rate, 256 * (1 << 20) / 1e6 / (time.perf_counter() - t0)
+
+
+def part_upload(limits):
+    rate, sha = raw_write()
+    with Daemon(fresh("upload")) as d:
+        before = d.memory_mb("VmRSS")
+        d.forget_peak()
+        r = load(d.port, 1, 0, 0, "upload", "/api/2.0/mlflow-artifacts/artifacts/0/bench/artifacts/big.bin", UPLOAD)
+        peak = d.memory_mb("VmHWM")
+        row(f"upload of {UPLOAD >> 20} MiB, hashed and synced", r["mb_per_second"], "MB/s", limit=rate,
+            limit_text=f"MB/s bare write and fsync; SHA-256 alone {sha:,.0f}")
+        row(f"peak memory meanwhile (before: {before:.0f} MB)", peak, "MB", most=64)
+    shutil.rmtree(os.path.join(o.data, "upload"), ignore_errors=True)
+
+
+def part_predict(limits):
+    if not o.onnx or not os.path.exists(o.onnx):
+        rows.append(("one-row OIP predict", "not measured", "", "", "no ONNX Runtime was given"))
+        return
+    with Daemon(fresh("predict"), "--onnx.library", o.onnx) as d:
+        run = d.json("POST", "/api/2.0/mlflow/runs/create",
+                     {"experiment_id": "0", "start_time": 1})["run"]["info"]["run_id"]
+        d.json("PUT", f"/api/2.0/mlflow-artifacts/artifacts/0/{run}/artifacts/model/model.onnx", model.linear())
+        d.json("POST", "/api/2.0/mlflow/registered-models/create", {"name": "bench"})
+        d.json("POST", "/api/2.0/mlflow/model-versions/create",
+               {"name": "bench", "run_id": run,
+                "source": f"mlflow-artifacts:/0/{run}/artifacts/model"})
+        d.json("PUT", "/api/v1/endpoints/bench", {"target": "models:/bench/1"})
+        end = time.monotonic() + 60
+        while True:
+            e = d.json("GET", "/api/v1/endpoints/bench")
+            if e["state"] == "ready":
+                break
+            if e["state"] == "failed" or time.monotonic() > end:
+                raise RuntimeError(f"the endpoint is {e['state']}: {e.get('reason')}")
+            time.sleep(0.02)
+        request = json.dumps({"inputs": [{"name": "X", "datatype": "FP32", "shape": [1, 30],
+                                          "data": [round(i * 0.37 - 3, 3) for i in range(30)]}]}).encode()
+        body = file_of("infer", request)
+        status, answer = d.call("POST", "/v2/models/bench/infer", request)
+        if status != 200:
+            raise RuntimeError(f"infer: {status} {answer[:300]}")
+        for clients, goal in ((1, None), (16, 70)):
+            with BareHttp(answer) as bare:
+                limit = load(bare.port, clients, SECONDS, 0, "post", "/x", body)
+            r = load(d.port, clients, SECONDS, 0, "post", "/v2/models/bench/infer", body)
+            row(f"one-row OIP predict, {clients} client{'s' if clients > 1 else ''}", r["per_second"], "/s",
+                limit=limit["per_second"], limit_text="bare http")
+            if goal:
+                row("the same, of libmicrohttpd's fixed answer", 100 * r["per_second"] / limit["per_second"],
+                    "%", goal=goal)
+        row("memory with ONNX Runtime and the model", d.memory_mb("VmRSS"), "MB")
+
+
+def part_steps(limits):
+    definition = ("name: bench-noop\nsteps:\n  noop:\n    foreach: [" +
+                  ", ".join(str(i) for i in range(STEPS)) + "]\n    run: [\"/bin/true\"]\n    cache: false\n")
+    with Daemon(fresh("steps")) as d:
+        t0 = time.perf_counter()
+        run = d.json("POST", "/api/v1/pipeline-runs", {"definition": definition})
+        run_id = run.get("id") or run["run"]["id"]
+        while True:
+            now = d.json("GET", f"/api/v1/pipeline-runs/{run_id}")
+            state = now.get("state") or now["run"]["state"]
+            if state in ("succeeded", "failed", "cancelled"):
+                break
+            if time.perf_counter() - t0 > 120:
+                raise RuntimeError(f"{STEPS} steps are still {state} after two minutes")
+            time.sleep(0.02)
+        seconds = time.perf_counter() - t0
+        if state != "succeeded":
+            raise RuntimeError(f"the run of no-op steps {state}: {json.dumps(now)[:600]}")
+        t0 = time.perf_counter()
+        for _ in range(STEPS):
+            subprocess.run(["/bin/true"], check=True)
+        bare = STEPS / (time.perf_counter() - t0)
+        row(f"no-op steps, {STEPS} in one run", STEPS / seconds, "step/s", goal=100, limit=bare,
+            limit_text="/bin/true one by one")
+
+
+def part_big(limits):
+    data = fresh("big")
+    with Daemon(data) as d:
+        _, runs, _ = make_runs(d, 1000, "big")
+        per_request = 100 * 5000
+        size = 0
+        while size < BIG: # by rounds, until the file is there
+            load(d.port, 4, 0, max(8, (BIG - size) // per_request), "tags", runs, 5000)
+            size = os.path.getsize(os.path.join(data, "quern.db"))
+        note(f"database of {size / 1e6:,.0f} MB")
+    times = []
+    for _ in range(5):
+        with Daemon(data) as d:
+            times.append(d.start_ms)
+    row(f"start to ready, database of {size / 1e9:.2f} GB (median of 5)", statistics.median(times), "ms", most=300)
+    d = Daemon(data)
+    d.process.kill() # and once from what a kill left
+    d.process.wait()
+    d.log.close()
+    with Daemon(data) as d:
+        row("the same after SIGKILL", d.start_ms, "ms", most=300)
+    shutil.rmtree(data, ignore_errors=True)
+
+
+def main():
+    os.makedirs(o.data, exist_ok=True)
+    note("the bare disk and SQLite")
+    limits = program("bench_limit_disk", o.data, SECONDS)[0]
+    for name in ("start", "log", "search", "upload", "predict", "steps", "big"):
+        if name not in PARTS:
+            continue
+        try:
+            globals()[f"part_{name}"](limits)
+        except (RuntimeError, OSError, KeyError, subprocess.SubprocessError, ValueError) as e:
+            failed.append(name)
+            rows.append((name, "failed", "", "NO", " ".join(str(e).split())[:160]))
+            note(f"{name} failed: {e}")
+    rows.append(("bare: 4 KiB and fdatasync", f"{limits['fdatasync']:,} /s", "", "", "this disk"))
+    rows.append(("bare: SQLite, synchronous=FULL, groups of 1 / 128 / 1000",
+                 f"{limits['sqlite_1']:,} / {limits['sqlite_128']:,} / {limits['sqlite_1000']:,} points/s", "", "", ""))
+    head = ("what", "measured", "goal", "met", "limit in the same run (share)")
+    widths = [max(len(str(r[i])) for r in [head, *rows]) for i in range(5)]
+    cpus = os.cpu_count()
+    print(f"\n{cpus} processors, {time.strftime('%Y-%m-%d')}, "
+          f"{subprocess.run([o.quern, 'version'], capture_output=True, text=True).stdout.strip()}")
+    print("| " + " | ".join(h.ljust(w) for h, w in zip(head, widths)) + " |")
+    print("|" + "|".join("-" * (w + 2) for w in widths) + "|")
+    for r in rows:
+        print("| " + " | ".join(str(x).ljust(w) for x, w in zip(r, widths)) + " |")
+    missed = [r[0] for r in rows if r[3] == "NO"]
+    print(f"\n{'all goals met' if not missed else 'missed: ' + '; '.join(missed)}")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
