@@ -93,7 +93,8 @@ static bool find_option(const struct command *c, const char *flag, size_t len, s
 }
 
 __attribute__((format(printf, 2, 3))) static int usage(const struct command *c, const char *fmt,
-                                                       ...) {
+                                                       ...) __attribute__((format(printf, 2, 3)));
+static int usage(const struct command *c, const char *fmt, ...) {
     va_list ap;
     va_start(ap, fmt);
     fputs("quern: ", stderr);
@@ -141,7 +142,7 @@ static int parse(struct invocation *inv, int argc, char **argv) {
         }
     }
     if (inv->nargs < c->least) {
-        return usage(c, "%s", "an argument is missing");
+        return usage(c, "an argument is missing");
     }
     if (inv->nargs > c->most) {
         return usage(c, "'%s' is one argument too many", inv->args[c->most]);
