@@ -239,6 +239,18 @@ static int make_options(struct ctx *c, ort_options **out) {
     return rc;
 }
 
+/* The runtime names the file it was given; callers elsewhere have no business knowing where it is.
+ */
+static void hide_folder(struct ctx *c, const char *path) {
+    const char *slash = strrchr(path, '/');
+    size_t folder = slash ? (size_t)(slash + 1 - path) : 0;
+    if (!folder || !c->err.message)
+        return;
+    const char *prefix = arena_strndup(c->arena, path, folder);
+    for (char *at; (at = strstr(c->err.message, prefix)) != NULL;)
+        memmove(at, at + folder, strlen(at + folder) + 1);
+}
+
 static int load(struct ctx *c, const void *model, size_t n, const char *path,
                 struct onnx_session **out) {
     *out = NULL;
@@ -261,6 +273,8 @@ static int load(struct ctx *c, const void *model, size_t n, const char *path,
         rc = -(c->err.code = ERR_UNPROCESSABLE); /* the file is at fault, not a request */
     if (rc == 0)
         rc = read_doors(c, s);
+    if (rc < 0 && path)
+        hide_folder(c, path);
     if (rc < 0) {
         onnx_free(s);
         return rc;

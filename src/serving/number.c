@@ -79,7 +79,7 @@ const char *number_scan(const char *p, const char *end, struct number *out) {
     if (*p == '0' && is_digit(p[1]))
         return NULL;
     for (; is_digit(*p); p++) {
-        if (w > (UINT64_MAX - 9) / 10) {
+        if (w > (UINT64_MAX - (uint64_t)(*p - '0')) / 10) {
             exact = false;
             integer = false;
             continue;

@@ -144,6 +144,9 @@ static int scan_data(struct scan *s, struct tensor *t) {
         return fail_field(s->c, ERR_INVALID, t->name,
                           "input '%s': %s cannot be told in JSON; send it as binary data", t->name,
                           dtype_name(t->dtype));
+    if (scan_peek(s) != '[')
+        return fail_field(s->c, ERR_INVALID, t->name, "input '%s': data is %s; it must be an array",
+                          t->name, scan_kind(s));
     /* Each element takes a byte and a comma: a shape that the text cannot fill gets no memory. */
     size_t most = ((size_t)(s->end - s->p) + 1) / 2;
     if (t->count > most)
@@ -151,9 +154,6 @@ static int scan_data(struct scan *s, struct tensor *t) {
                           "input '%s': its shape wants %zu elements, more than the body can hold",
                           t->name, t->count);
     t->data = arena_alloc_n(s->c->arena, t->count ? t->count : 1, dtype_size(t->dtype));
-    if (scan_peek(s) != '[')
-        return fail_field(s->c, ERR_INVALID, t->name, "input '%s': data is %s; it must be an array",
-                          t->name, scan_kind(s));
     if (t->rank >= 2) {
         struct scan ahead = *s;
         ahead.p++;

@@ -14,17 +14,20 @@
 #include "quern/process/process.h"
 
 #define VET_MS 60000
-#define VET_CPU_SECONDS 50
+#define VET_CPU_SECONDS 20 /* and one more for each 32 MiB of the file */
 #define VET_OUTPUT ((size_t)1 << 20)
 
+static int64_t size_of(const char *file) {
+    struct stat st;
+    return stat(file, &st) == 0 ? st.st_size : 0;
+}
+
 /* Address space, in which the runtime itself takes a good part of a gigabyte. */
-static int64_t memory_limit(const char *file) {
+static int64_t memory_limit(int64_t size) {
 #ifdef QUERN_SANITIZED
-    (void)file; /* the sanitizers' shadow alone is larger than any sensible bound */
+    (void)size; /* the sanitizers' shadow alone is larger than any sensible bound */
     return 0;
 #else
-    struct stat st;
-    int64_t size = stat(file, &st) == 0 ? st.st_size : 0;
     return ((int64_t)3 << 30) + 8 * size;
 #endif
 }
@@ -72,14 +75,15 @@ int vet(struct ctx *c, const char *self_exe, const char *model_file) {
                                "ASAN_OPTIONS=detect_leaks=0",
 #endif
                                NULL};
+    int64_t size = size_of(model_file);
     struct process_spec spec = {
         .argv = argv,
         .env = env,
         .workdir = dirname(arena_strdup(c->arena, model_file)),
         .limits = {.timeout_ms = VET_MS,
                    .grace_ms = 1000,
-                   .memory_bytes = memory_limit(model_file),
-                   .cpu_seconds = VET_CPU_SECONDS,
+                   .memory_bytes = memory_limit(size),
+                   .cpu_seconds = VET_CPU_SECONDS + (size >> 25),
                    .file_bytes = 1 << 20,
                    .open_files = 64},
     };
