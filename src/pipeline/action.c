@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The built-in kinds of steps that rooms hand over before the start. */
+/* The built-in kinds of steps: our own, and those that rooms hand over before the start. */
 #include <stddef.h>
 
 #include "definition.h"
@@ -8,7 +8,7 @@
 #include "quern/base/str.h"
 #include "quern/pipeline/pipeline.h"
 
-static const struct step_action *actions[16]; /* the last stays NULL */
+static const struct step_action *actions[16] = {&register_action}; /* the last stays NULL */
 
 void pipeline_action(const struct step_action *a) {
     for (size_t i = 0; i + 1 < ARRAY_LEN(actions); i++) {
@@ -18,10 +18,6 @@ void pipeline_action(const struct step_action *a) {
         }
     }
     log_error("pipeline.action", "no room for action %s", a->name);
-}
-
-const struct step_action *const *actions_known(void) {
-    return actions;
 }
 
 const struct step_action *action_find(const char *name) {

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "json_value.h"
+#include "plan.h"
 #include "quern/access/access.h"
 #include "quern/artifact/artifact.h"
 #include "quern/base/arena.h"
@@ -15,7 +16,6 @@
 #include "quern/lineage/lineage.h"
 #include "quern/metric/metric.h"
 #include "quern/tracking/tracking.h"
-#include "plan.h"
 #include "step_lineage.h"
 
 #define DAY_MS ((int64_t)86400000)
@@ -35,8 +35,9 @@ static int take_cached(struct ctx *c, struct launch *l) {
                  c->now_ms, l->row->id);
     struct output_rows outputs;
     rc = rc ? rc : outputs_load(c, l->hit.attempt_id, &outputs);
-    rc = rc ? rc
-            : lineage_step(c, v, l->step, l->row, l->inputs, &outputs, l->hit.tracking_run_id, true);
+    rc =
+        rc ? rc
+           : lineage_step(c, v, l->step, l->row, l->inputs, &outputs, l->hit.tracking_run_id, true);
     return rc;
 }
 
@@ -50,7 +51,8 @@ static int begin_tracking(struct ctx *c, struct launch *l) {
         {"quern.attempt", arena_printf(c->arena, "%lld", (long long)l->number)},
         {"mlflow.source.git.commit", v->run.git.commit},
     };
-    struct pairs some = {.items = tags, .n = v->run.git.commit ? ARRAY_LEN(tags) : ARRAY_LEN(tags) - 1};
+    struct pairs some = {.items = tags,
+                         .n = v->run.git.commit ? ARRAY_LEN(tags) : ARRAY_LEN(tags) - 1};
     struct run_new in = {.experiment_id = v->run.experiment_id,
                          .name = l->row->name,
                          .user = v->run.created_by,
@@ -61,10 +63,11 @@ static int begin_tracking(struct ctx *c, struct launch *l) {
 
 /* The attempt that a crash kept from starting goes on under its number. */
 static int reuse_unstarted(struct ctx *c, struct launch *l, bool *reused) {
-    struct stmt *st = db_query(c,
-                               "SELECT id, number, tracking_run_id FROM pipeline_attempt WHERE step_id "
-                               "= ? AND number = ? AND state = 'unstarted'",
-                               "ii", l->row->id, l->row->attempt);
+    struct stmt *st =
+        db_query(c,
+                 "SELECT id, number, tracking_run_id FROM pipeline_attempt WHERE step_id "
+                 "= ? AND number = ? AND state = 'unstarted'",
+                 "ii", l->row->id, l->row->attempt);
     int rc = stmt_next(st);
     *reused = rc > 0;
     if (rc > 0) {
@@ -123,13 +126,13 @@ int attempt_begin(struct ctx *c, struct launch *l) {
     }
     rc = reuse_unstarted(c, l, &reused);
     l->number = reused ? l->number : l->row->attempt + 1;
-    rc = rc ? rc
-            : db_exec(c,
-                      "UPDATE pipeline_step SET attempt = ?, cache_key = ?, started_ms = "
-                      "COALESCE(started_ms, ?) WHERE id = ? AND state = 'queued'",
-                      "isii", l->number, *l->cache_key ? l->cache_key : NULL, c->now_ms, l->row->id);
-    rc = rc ? rc
-            : step_move(c, v->run.id, l->row, STEP_QUEUED, STEP_LAUNCHING, NULL, &l->applied);
+    rc =
+        rc ? rc
+           : db_exec(c,
+                     "UPDATE pipeline_step SET attempt = ?, cache_key = ?, started_ms = "
+                     "COALESCE(started_ms, ?) WHERE id = ? AND state = 'queued'",
+                     "isii", l->number, *l->cache_key ? l->cache_key : NULL, c->now_ms, l->row->id);
+    rc = rc ? rc : step_move(c, v->run.id, l->row, STEP_QUEUED, STEP_LAUNCHING, NULL, &l->applied);
     if (rc || !l->applied) {
         return rc;
     }
@@ -142,9 +145,8 @@ int attempt_begin(struct ctx *c, struct launch *l) {
             rc = begin_tracking(c, l);
         }
         /* A step without a tracking run gets a token that may write none. */
-        const char *subject = *l->tracking_run_id
-                                  ? l->tracking_run_id
-                                  : arena_printf(c->arena, "step-%s", l->token);
+        const char *subject =
+            *l->tracking_run_id ? l->tracking_run_id : arena_printf(c->arena, "step-%s", l->token);
         int64_t lives = l->step->timeout_ms ? l->step->timeout_ms + DAY_MS : 30 * DAY_MS;
         char *text = NULL;
         rc = rc ? rc : access_run_token(c, subject, c->now_ms + lives, &text);
@@ -175,21 +177,23 @@ static const char *outcome_name(enum outcome o) {
 
 static int keep_attempt(struct ctx *c, struct settlement *s) {
     const struct process_status *p = s->status;
-    int rc = db_exec(c,
-                     "UPDATE pipeline_attempt SET state = ?, reason = ?, ended_ms = ? WHERE id = ? AND "
-                     "token = ? AND state IN ('launching', 'running')",
-                     "ssiis", outcome_name(s->outcome), s->reason,
-                     p && p->ended_ms ? p->ended_ms : c->now_ms, s->attempt->id, s->attempt->token);
+    int rc =
+        db_exec(c,
+                "UPDATE pipeline_attempt SET state = ?, reason = ?, ended_ms = ? WHERE id = ? AND "
+                "token = ? AND state IN ('launching', 'running')",
+                "ssiis", outcome_name(s->outcome), s->reason,
+                p && p->ended_ms ? p->ended_ms : c->now_ms, s->attempt->id, s->attempt->token);
     s->settled = rc == 0 && db_changes(c) > 0;
     if (!s->settled || !p) {
         return rc;
     }
-    return db_exec(c,
-                   "UPDATE pipeline_attempt SET exit_code = ?, signal = NULLIF(?, 0), timed_out = ?, "
-                   "cpu_ms = ?, peak_rss_bytes = ?, log_bytes = ?, started_ms = ? WHERE id = ?",
-                   "iiiiiiii", (int64_t)p->exit_code, (int64_t)p->signal, (int64_t)p->timed_out,
-                   p->cpu_ms, p->peak_rss_bytes, p->log_bytes,
-                   p->started_ms ? p->started_ms : s->attempt->started_ms, s->attempt->id);
+    return db_exec(
+        c,
+        "UPDATE pipeline_attempt SET exit_code = ?, signal = NULLIF(?, 0), timed_out = ?, "
+        "cpu_ms = ?, peak_rss_bytes = ?, log_bytes = ?, started_ms = ? WHERE id = ?",
+        "iiiiiiii", (int64_t)p->exit_code, (int64_t)p->signal, (int64_t)p->timed_out, p->cpu_ms,
+        p->peak_rss_bytes, p->log_bytes, p->started_ms ? p->started_ms : s->attempt->started_ms,
+        s->attempt->id);
 }
 
 /* A model in the outputs is shown among the artifacts of the tracking run, so that MLflow's own
@@ -223,13 +227,14 @@ static int keep_outputs(struct ctx *c, const struct settlement *s) {
 }
 
 static int keep_cache(struct ctx *c, const struct settlement *s) {
-    return s->row->cache_key ? db_exec(c,
-                                       "INSERT INTO pipeline_cache (project_id, key, attempt_id, "
-                                       "created_ms) VALUES (?, ?, ?, ?) ON CONFLICT (project_id, key) DO "
-                                       "UPDATE SET attempt_id = excluded.attempt_id, created_ms = "
-                                       "excluded.created_ms",
-                                       "isii", c->project, s->row->cache_key, s->attempt->id, c->now_ms)
-                             : 0;
+    return s->row->cache_key
+               ? db_exec(c,
+                         "INSERT INTO pipeline_cache (project_id, key, attempt_id, "
+                         "created_ms) VALUES (?, ?, ?, ?) ON CONFLICT (project_id, key) DO "
+                         "UPDATE SET attempt_id = excluded.attempt_id, created_ms = "
+                         "excluded.created_ms",
+                         "isii", c->project, s->row->cache_key, s->attempt->id, c->now_ms)
+               : 0;
 }
 
 static int end_tracking(struct ctx *c, const struct settlement *s) {
@@ -277,11 +282,12 @@ static int move_step(struct ctx *c, struct settlement *s) {
         not_before = c->now_ms + retry_delay_ms(&s->step->retry, failures, s->random);
     }
     bool own = to == STEP_SUCCEEDED;
-    int rc = db_exec(c,
-                     "UPDATE pipeline_step SET failures = ?, losses = ?, not_before_ms = ?, result = ?, "
-                     "origin_attempt = NULLIF(?, 0), cached_from = NULL WHERE id = ?",
-                     "iiisii", failures, losses, not_before, s->result,
-                     own ? s->attempt->id : (int64_t)0, s->row->id);
+    int rc =
+        db_exec(c,
+                "UPDATE pipeline_step SET failures = ?, losses = ?, not_before_ms = ?, result = ?, "
+                "origin_attempt = NULLIF(?, 0), cached_from = NULL WHERE id = ?",
+                "iiisii", failures, losses, not_before, s->result,
+                own ? s->attempt->id : (int64_t)0, s->row->id);
     if (rc == 0 && s->tracking_run_id) {
         rc = db_exec(c, "UPDATE pipeline_step SET tracking_run_id = ? WHERE id = ?", "si",
                      s->tracking_run_id, s->row->id);

@@ -12,7 +12,13 @@ int attempt_begin(struct ctx *c, struct launch *l);
 int attempt_running(struct ctx *c, const char *run_id, const struct step_row *row,
                     int64_t attempt_id, const char *token);
 
-enum outcome { OUTCOME_SUCCEEDED, OUTCOME_FAILED, OUTCOME_CANCELLED, OUTCOME_LOST, OUTCOME_UNSTARTED };
+enum outcome {
+    OUTCOME_SUCCEEDED,
+    OUTCOME_FAILED,
+    OUTCOME_CANCELLED,
+    OUTCOME_LOST,
+    OUTCOME_UNSTARTED
+};
 
 struct settlement {
     const struct run_view *view;
@@ -21,7 +27,7 @@ struct settlement {
     const struct attempt_row *attempt;
     enum outcome outcome;
     const char *reason;
-    bool final; /* no further attempt even if the definition allows one */
+    bool final;                          /* no further attempt even if the definition allows one */
     const struct process_status *status; /* NULL for built-in kinds */
     struct collection outputs;
     const struct bound_input *inputs; /* for lineage */

@@ -109,17 +109,16 @@ static int bind_fan_out(struct ctx *c, const struct run_view *v, const struct st
         json_t *entry = json_object(), *item = NULL;
         json_array_append_new(index, entry);
         json_object_set_new(entry, "index", json_integer(row->item_index));
-        rc = rc || !row->item
-                 ? rc
-                 : json_parse(c, DIALECT_PROBLEM, row->item, strlen(row->item), &item);
+        rc = rc || !row->item ? rc
+                              : json_parse(c, DIALECT_PROBLEM, row->item, strlen(row->item), &item);
         if (item) {
             json_object_set(entry, "item", item);
         }
         if (rc == 0 && o) {
             const char *placed;
-            rc = bind_output(c, in, o,
-                             arena_printf(c->arena, "%s/%lld", spec->name, (long long)row->item_index),
-                             &placed);
+            rc = bind_output(
+                c, in, o, arena_printf(c->arena, "%s/%lld", spec->name, (long long)row->item_index),
+                &placed);
             json_object_set_new(entry, "path", json_string(placed + strlen(spec->name) + 1));
             json_object_set_new(entry, "sha256", json_string(o->sha256));
         }
@@ -215,7 +214,8 @@ int step_files(struct ctx *c, const struct run_view *v, const struct step *s,
     if (s->files.n == 0) {
         return 0;
     }
-    *out = (struct source_files){.items = ARENA_ARRAY(c->arena, struct source_file, v->files.n + 1)};
+    *out =
+        (struct source_files){.items = ARENA_ARRAY(c->arena, struct source_file, v->files.n + 1)};
     for (size_t g = 0; g < s->files.n; g++) {
         bool found = false;
         for (size_t i = 0; i < v->files.n; i++) {
@@ -232,8 +232,9 @@ int step_files(struct ctx *c, const struct run_view *v, const struct step *s,
             }
         }
         if (!found) {
-            return fail(c, ERR_INVALID, "files of step %s: nothing sent with the run matches \"%s\"",
-                        s->name, s->files.items[g]);
+            return fail(c, ERR_INVALID,
+                        "files of step %s: nothing sent with the run matches \"%s\"", s->name,
+                        s->files.items[g]);
         }
     }
     return 0;

@@ -19,7 +19,7 @@ struct bound_input {
     const char *digest; /* of what it holds */
     struct bound_file *files;
     size_t n;
-    const char *index;  /* fan-outs: content of place/index.json */
+    const char *index;   /* fan-outs: content of place/index.json */
     struct strs sources; /* refs for lineage: artifact:<sha256> */
 };
 

@@ -22,16 +22,15 @@ int builtin_select(struct ctx *c, const struct run_view *v, const struct step *s
     double value = 0;
     json_t *candidates, *item = NULL;
     int rc = pick_best(c, v, s->from, &s->pick, &best, &value, &candidates);
-    rc = rc || !best->item
-             ? rc
-             : json_parse(c, DIALECT_PROBLEM, best->item, strlen(best->item), &item);
+    rc = rc || !best->item ? rc
+                           : json_parse(c, DIALECT_PROBLEM, best->item, strlen(best->item), &item);
     if (rc) {
         return rc;
     }
-    json_t *result = json_on_arena(
-        c, json_pack("{s:s,s:I,s:s,s:s,s:f,s:O}", "step", best->name, "index",
-                     (json_int_t)best->item_index, "metric", s->pick.metric, "mode",
-                     s->pick.min ? "min" : "max", "value", value, "candidates", candidates));
+    json_t *result = json_on_arena(c, json_pack("{s:s,s:I,s:s,s:s,s:f,s:O}", "step", best->name,
+                                                "index", (json_int_t)best->item_index, "metric",
+                                                s->pick.metric, "mode", s->pick.min ? "min" : "max",
+                                                "value", value, "candidates", candidates));
     if (item) {
         json_object_set(result, "item", item);
     }
@@ -50,10 +49,11 @@ int builtin_select(struct ctx *c, const struct run_view *v, const struct step *s
 
 static int champion_registered(struct ctx *c, const struct model_version_info *m,
                                const char *metric, int64_t evaluation, struct champion *out) {
-    struct stmt *st = db_query(c,
-                               "SELECT metrics, evaluation FROM pipeline_registration WHERE project_id "
-                               "= ? AND model = ? AND version = ? ORDER BY created_ms",
-                               "isi", c->project, m->name, m->version);
+    struct stmt *st =
+        db_query(c,
+                 "SELECT metrics, evaluation FROM pipeline_registration WHERE project_id "
+                 "= ? AND model = ? AND version = ? ORDER BY created_ms",
+                 "isi", c->project, m->name, m->version);
     int rc;
     while ((rc = stmt_next(st)) > 0) {
         const char *text = stmt_text(c, st, 0);
@@ -112,11 +112,20 @@ static json_t *verdict_json(const struct gate_rule *rule, const struct verdict *
     json_t *values = json_array();
     json_object_set_new(out, "values", values);
     for (size_t i = 0; i < v->n; i++) {
-        json_array_append_new(values,
-                              json_pack("{s:s,s:o,s:b}", "metric", v->values[i].metric, "value",
-                                        isfinite(v->values[i].value) ? json_real(v->values[i].value)
-                                                                     : json_null(),
-                                        "holds", (int)v->values[i].holds));
+        json_array_append_new(
+            values,
+            json_pack("{s:s,s:o,s:b}", "metric", v->values[i].metric, "value",
+                      isfinite(v->values[i].value) ? json_real(v->values[i].value) : json_null(),
+                      "holds", (int)v->values[i].holds));
+    }
+    /* The number that decided: the first that does not hold, else the first. */
+    size_t told = 0;
+    while (told < v->n && v->values[told].holds) {
+        told++;
+    }
+    told = told < v->n ? told : 0;
+    if (v->n && isfinite(v->values[told].value)) {
+        json_object_set_new(out, "value", json_real(v->values[told].value));
     }
     return out;
 }

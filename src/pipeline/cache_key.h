@@ -6,9 +6,9 @@
 
 struct cache_facts {
     const struct step *step;
-    struct json_t *root;  /* scope with fixed stand-ins for places and ids of this attempt */
+    struct json_t *root;   /* scope with fixed stand-ins for places and ids of this attempt */
     struct json_t *params; /* of the run */
-    const char *item;     /* JSON or NULL */
+    const char *item;      /* JSON or NULL */
     const struct pairs *pipeline_env;
     const struct bound_input *inputs; /* step->ninputs */
     const struct source_files *files;

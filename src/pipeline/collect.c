@@ -69,8 +69,8 @@ static int store_file(struct collector *k, const char *rel, const char *name) {
         return rc;
     }
     k->out->files = rows_grown(c, k->out->files, k->out->n, sizeof *k->out->files);
-    k->out->files[k->out->n++] = (struct bound_file){
-        .path = name, .sha256 = arena_strdup(c->arena, sha), .size = size};
+    k->out->files[k->out->n++] =
+        (struct bound_file){.path = name, .sha256 = arena_strdup(c->arena, sha), .size = size};
     k->out->row.size += size;
     return 0;
 }
@@ -94,7 +94,8 @@ static int walk(struct collector *k, const char *rel, const char *name, int dept
         const char *full = arena_printf(c->arena, "%s/%s", name, names[i]);
         struct stat st;
         if (!utf8_valid(names[i], strlen(names[i]))) {
-            return fail(c, ERR_CONFLICT, "output %s holds a file whose name is not UTF-8", k->o->name);
+            return fail(c, ERR_CONFLICT, "output %s holds a file whose name is not UTF-8",
+                        k->o->name);
         }
         if (k->out->n >= FOLDER_FILES) {
             return fail(c, ERR_TOO_LARGE, "output %s holds more than %zu files", k->o->name,
@@ -150,7 +151,8 @@ static int read_document(struct collector *k, const char *rel) {
                     k->o->path, message);
     }
     if (!json_is_object(t)) {
-        return fail(c, ERR_CONFLICT, "output %s (%s) must be a JSON object", k->o->name, k->o->path);
+        return fail(c, ERR_CONFLICT, "output %s (%s) must be a JSON object", k->o->name,
+                    k->o->path);
     }
     if (k->o->kind == OUTPUT_METRICS) {
         rc = json_flatten(c, t, &flat);
@@ -181,30 +183,34 @@ static int collect(struct collector *k, const struct run_view *v, bool *found) {
     }
     *found = dir_exists(k->d, rel);
     if (!*found) {
-        return o->optional
-                   ? 0
-                   : fail(c, ERR_CONFLICT,
-                          "output %s is missing: nothing at %s in the outputs folder (QUERN_OUTPUTS)",
-                          o->name, o->path);
+        return o->optional ? 0
+                           : fail(c, ERR_CONFLICT,
+                                  "output %s is missing: nothing at %s in the outputs folder "
+                                  "(QUERN_OUTPUTS)",
+                                  o->name, o->path);
     }
     const char *base = strrchr(o->path, '/');
-    k->out->row = (struct output_row){.name = o->name, .kind = kind_names[o->kind], .path = o->path};
+    k->out->row =
+        (struct output_row){.name = o->name, .kind = kind_names[o->kind], .path = o->path};
     struct stat st;
     int fd = dir_openat(k->d, rel, O_PATH | O_NOFOLLOW | O_CLOEXEC, 0);
     k->out->row.folder = fd >= 0 && fstat(fd, &st) == 0 && S_ISDIR(st.st_mode);
     fd_close(fd);
     if (k->out->row.folder) {
         if (o->kind == OUTPUT_METRICS || o->kind == OUTPUT_VALUES) {
-            return fail(c, ERR_CONFLICT, "output %s (%s) must be a file, not a folder", o->name, o->path);
+            return fail(c, ERR_CONFLICT, "output %s (%s) must be a file, not a folder", o->name,
+                        o->path);
         }
         int rc = walk(k, rel, o->name, 1);
         return rc ? rc : store_manifest(k);
     }
-    int rc = store_file(k, rel, arena_printf(c->arena, "%s/%s", o->name, base ? base + 1 : o->path));
+    int rc =
+        store_file(k, rel, arena_printf(c->arena, "%s/%s", o->name, base ? base + 1 : o->path));
     if (rc == 0) {
         k->out->row.sha256 = k->out->files[0].sha256;
     }
-    return rc || (o->kind != OUTPUT_METRICS && o->kind != OUTPUT_VALUES) ? rc : read_document(k, rel);
+    return rc || (o->kind != OUTPUT_METRICS && o->kind != OUTPUT_VALUES) ? rc
+                                                                         : read_document(k, rel);
 }
 
 int outputs_collect(struct ctx *c, const struct run_view *v, const struct step *s, const char *base,

@@ -133,8 +133,8 @@ int definition_params(struct ctx *c, const struct definition *d, struct json_t *
 /* The list a fan-out goes over. */
 int step_items(struct ctx *c, const struct step *s, struct json_t *params, struct json_t **out);
 
-/* The actions known to definitions ("register", "deploy"): NULL-terminated. */
-const struct step_action *const *actions_known(void);
+extern const struct step_action register_action;
+/* An action known to definitions ("register", "deploy"); NULL when there is none. */
 const struct step_action *action_find(const char *name);
 
 /* ---- the rows of the format */

@@ -47,6 +47,4 @@ int builtin_gate(struct ctx *c, const struct run_view *v, const struct step *s,
 int builtin_action(struct ctx *c, const struct run_view *v, const struct step *s,
                    const struct step_row *row, struct settlement *out);
 
-extern const struct step_action register_action;
-
 #endif

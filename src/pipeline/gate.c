@@ -73,9 +73,9 @@ static int judge_limit(struct ctx *c, const struct gate_rule *rule, const struct
     if (out->n == 0) {
         out->reason = arena_printf(c->arena, "no metric matches %s", rule->metric);
     } else if (worst) {
-        out->reason = arena_printf(c->arena, "%s is %s, wanted %s %s%s", worst->metric,
-                                   number(c, worst->value), rule->op, number(c, limit),
-                                   bad > 1 ? arena_printf(c->arena, " (and %zu more)", bad - 1) : "");
+        out->reason = arena_printf(
+            c->arena, "%s is %s, wanted %s %s%s", worst->metric, number(c, worst->value), rule->op,
+            number(c, limit), bad > 1 ? arena_printf(c->arena, " (and %zu more)", bad - 1) : "");
     } else if (out->n == 1) {
         out->reason = arena_printf(c->arena, "%s is %s", out->values[0].metric,
                                    number(c, out->values[0].value));
@@ -104,11 +104,12 @@ static int judge_better(struct ctx *c, const struct gate_rule *rule, const struc
         out->passed = true;
         out->reason = arena_printf(c->arena, "this is %s itself", ch->name);
     } else if (!ch->measured) {
-        out->reason = arena_printf(c->arena, "%s has no metric %s to compare with", ch->name,
-                                   rule->metric);
+        out->reason =
+            arena_printf(c->arena, "%s has no metric %s to compare with", ch->name, rule->metric);
     } else {
         double gain = rule->min ? ch->value - *mine : *mine - ch->value;
-        out->values[out->n++] = (struct gate_value){.metric = ch->name, .value = ch->value, .holds = true};
+        out->values[out->n++] =
+            (struct gate_value){.metric = ch->name, .value = ch->value, .holds = true};
         out->passed = rule->or_equal || rule->margin > 0 ? gain >= rule->margin : gain > 0;
         out->reason = arena_printf(c->arena, "%s is %s, that of %s %s%s%s", rule->metric,
                                    number(c, *mine), ch->name, number(c, ch->value),

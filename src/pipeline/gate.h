@@ -7,8 +7,8 @@
 /* What is known of the version that better_than compares with. */
 struct champion {
     bool exists;
-    const char *name;        /* "breast-cancer/3" */
-    bool same_evaluation;    /* its own measurement: the candidate is the champion */
+    const char *name;     /* "breast-cancer/3" */
+    bool same_evaluation; /* its own measurement: the candidate is the champion */
     bool measured;
     double value;
 };

@@ -106,8 +106,7 @@ void job_builtin(struct ctx *c, void *arg) {
     struct launch *l = arg;
     struct step_row row = launched_row(l);
     struct attempt_row attempt = launched_attempt(l);
-    struct settlement s = {
-        .view = &l->view->v, .step = l->step, .row = &row, .attempt = &attempt};
+    struct settlement s = {.view = &l->view->v, .step = l->step, .row = &row, .attempt = &attempt};
     c->project = l->view->v.run.project;
     int rc = 0;
     if (l->step->kind == STEP_ACTION) {
@@ -155,8 +154,7 @@ static void judge(struct ctx *c, const struct run_view *v, struct settlement *s,
     s->status = p;
     s->reason = exit_reason(c, s->step, p);
     s->outcome = p->cancelled ? OUTCOME_CANCELLED : s->reason ? OUTCOME_FAILED : OUTCOME_SUCCEEDED;
-    if (s->outcome == OUTCOME_SUCCEEDED &&
-        outputs_collect(c, v, s->step, base, &s->outputs)) {
+    if (s->outcome == OUTCOME_SUCCEEDED && outputs_collect(c, v, s->step, base, &s->outputs)) {
         s->outcome = OUTCOME_FAILED;
         s->reason = c->err.message;
         err_clear(c);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef QUERN_PIPELINE_LAUNCH_H
 #define QUERN_PIPELINE_LAUNCH_H
-/* Launch: one step instance on its way from queued to a running process. Prepared on the scheduler's
- * thread in its snapshot, put on record by transaction A, carried out on a worker. */
+/* Launch: one step instance on its way from queued to a running process. Prepared on the
+ * scheduler's thread in its snapshot, put on record by transaction A, carried out on a worker. */
 #include <stdatomic.h>
 
 #include "binding.h"

@@ -8,18 +8,19 @@
 #include "quern/db/db.h"
 
 int output_insert(struct ctx *c, int64_t attempt_id, const struct output_row *o) {
-    return db_exec(c,
-                   "INSERT INTO pipeline_output (attempt_id, name, kind, path, folder, sha256, size, "
-                   "data) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                   "isssisis", attempt_id, o->name, o->kind, o->path, (int64_t)o->folder, o->sha256,
-                   o->size, o->data);
+    return db_exec(
+        c,
+        "INSERT INTO pipeline_output (attempt_id, name, kind, path, folder, sha256, size, "
+        "data) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        "isssisis", attempt_id, o->name, o->kind, o->path, (int64_t)o->folder, o->sha256, o->size,
+        o->data);
 }
 
 int outputs_load(struct ctx *c, int64_t attempt_id, struct output_rows *out) {
     int64_t count = 0;
     *out = (struct output_rows){0};
-    int rc = db_get_i64(c, "SELECT COUNT(*) FROM pipeline_output WHERE attempt_id = ?", &count, NULL,
-                        "i", attempt_id);
+    int rc = db_get_i64(c, "SELECT COUNT(*) FROM pipeline_output WHERE attempt_id = ?", &count,
+                        NULL, "i", attempt_id);
     if (rc || count == 0) {
         return rc;
     }

@@ -94,7 +94,8 @@ struct run_view {
 };
 
 /* ---- pipeline_run_store.c */
-/* The list with room for item number n: a wider copy whenever n is 0 or a power of two from 8 on. */
+/* The list with room for item number n: a wider copy whenever n is 0 or a power of two from 8 on.
+ */
 void *rows_grown(struct ctx *c, void *items, size_t n, size_t size);
 int run_insert(struct ctx *c, const struct run_row *run);
 int run_load(struct ctx *c, const char *id, struct run_row *out); /* of c->project; ERR_NOT_FOUND */
@@ -134,8 +135,8 @@ int step_insert(struct ctx *c, const char *run_id, size_t position, const struct
 int steps_load(struct ctx *c, const char *run_id, struct step_row **out, size_t *n);
 /* Accepts "train[0]" and "train.0". */
 int step_load(struct ctx *c, const char *run_id, const char *name, struct step_row *out);
-/* The move when the step is still in `from`; *moved tells. An event row is written with it. Terminal
- * states set ended_ms. */
+/* The move when the step is still in `from`; *moved tells. An event row is written with it.
+ * Terminal states set ended_ms. */
 int step_move(struct ctx *c, const char *run_id, const struct step_row *s, enum step_state from,
               enum step_state to, const char *reason, bool *moved);
 int attempt_load(struct ctx *c, int64_t step_id, int64_t number, struct attempt_row *out);

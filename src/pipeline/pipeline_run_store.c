@@ -48,11 +48,14 @@ int run_insert(struct ctx *c, const struct run_row *r) {
         "INSERT INTO pipeline_run (id, project_id, pipeline, definition, params, state, use_cache, "
         "git_commit, git_branch, git_remote, created_by, created_ms, tracking_run_id) "
         "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        "sissssisss" "sis", r->id, c->project, r->pipeline, r->definition, r->params,
-        run_state_name(r->state), (int64_t)r->use_cache, r->git.commit, r->git.branch,
-        r->git.remote, r->created_by, r->created_ms, r->tracking_run_id);
+        "sissssisss"
+        "sis",
+        r->id, c->project, r->pipeline, r->definition, r->params, run_state_name(r->state),
+        (int64_t)r->use_cache, r->git.commit, r->git.branch, r->git.remote, r->created_by,
+        r->created_ms, r->tracking_run_id);
     if (rc == 0 && r->version) {
-        rc = db_exec(c, "UPDATE pipeline_run SET version = ? WHERE id = ?", "is", r->version, r->id);
+        rc =
+            db_exec(c, "UPDATE pipeline_run SET version = ? WHERE id = ?", "is", r->version, r->id);
     }
     if (rc == 0 && r->experiment_id) {
         rc = db_exec(c, "UPDATE pipeline_run SET experiment_id = ? WHERE id = ?", "is",
@@ -67,8 +70,8 @@ int run_insert(struct ctx *c, const struct run_row *r) {
 
 int run_load(struct ctx *c, const char *id, struct run_row *out) {
     struct stmt *st =
-        db_query(c, "SELECT " RUN_COLUMNS " FROM pipeline_run WHERE id = ? AND project_id = ?", "si",
-                 id, c->project);
+        db_query(c, "SELECT " RUN_COLUMNS " FROM pipeline_run WHERE id = ? AND project_id = ?",
+                 "si", id, c->project);
     int rc = stmt_next(st);
     if (rc > 0) {
         run_read(c, st, out);
@@ -93,14 +96,16 @@ void *rows_grown(struct ctx *c, void *items, size_t n, size_t size) {
 int run_list(struct ctx *c, const struct run_list_filter *f, struct run_row **out, size_t *n) {
     struct sql q;
     sql_begin(c, &q);
-    sql_add(c, &q, "SELECT " RUN_COLUMNS " FROM pipeline_run WHERE project_id = ?", "i", c->project);
+    sql_add(c, &q, "SELECT " RUN_COLUMNS " FROM pipeline_run WHERE project_id = ?", "i",
+            c->project);
     if (f->pipeline) {
         sql_add(c, &q, " AND pipeline = ?", "s", f->pipeline);
     }
     if (f->state) {
         sql_add(c, &q, " AND state = ?", "s", f->state);
     }
-    sql_add(c, &q, " ORDER BY created_ms DESC, id DESC LIMIT ? OFFSET ?", "ii", f->limit, f->offset);
+    sql_add(c, &q, " ORDER BY created_ms DESC, id DESC LIMIT ? OFFSET ?", "ii", f->limit,
+            f->offset);
     struct stmt *st = sql_query(c, &q);
     int rc;
     *out = NULL;
@@ -123,8 +128,7 @@ int run_list_active(struct ctx *c, struct active_run **out, size_t *n) {
     *n = 0;
     while ((rc = stmt_next(st)) > 0) {
         *out = rows_grown(c, *out, *n, sizeof **out);
-        (*out)[(*n)++] =
-            (struct active_run){.id = stmt_text(c, st, 0), .project = stmt_i64(st, 1)};
+        (*out)[(*n)++] = (struct active_run){.id = stmt_text(c, st, 0), .project = stmt_i64(st, 1)};
     }
     stmt_end(st);
     return rc;
@@ -132,10 +136,11 @@ int run_list_active(struct ctx *c, struct active_run **out, size_t *n) {
 
 static int event_add(struct ctx *c, const char *run_id, const char *step, int64_t attempt,
                      const char *from, const char *to, const char *reason) {
-    return db_exec(c,
-                   "INSERT INTO pipeline_event (run_id, time_ms, step, attempt, from_state, to_state, "
-                   "reason) VALUES (?, ?, ?, NULLIF(?, 0), ?, ?, ?)",
-                   "sisisss", run_id, c->now_ms, step, attempt, from, to, reason);
+    return db_exec(
+        c,
+        "INSERT INTO pipeline_event (run_id, time_ms, step, attempt, from_state, to_state, "
+        "reason) VALUES (?, ?, ?, NULLIF(?, 0), ?, ?, ?)",
+        "sisisss", run_id, c->now_ms, step, attempt, from, to, reason);
 }
 
 int run_move(struct ctx *c, const char *id, enum run_state from, enum run_state to,
@@ -145,32 +150,37 @@ int run_move(struct ctx *c, const char *id, enum run_state from, enum run_state 
     rc = rc ? rc
             : db_exec(c,
                       "UPDATE pipeline_run SET state = ?, reason = ?, "
-                      "started_ms = CASE WHEN ? = 'running' THEN COALESCE(started_ms, ?) ELSE started_ms END, "
+                      "started_ms = CASE WHEN ? = 'running' THEN COALESCE(started_ms, ?) ELSE "
+                      "started_ms END, "
                       "ended_ms = CASE WHEN ? IN ('succeeded', 'failed', 'cancelled') THEN ? END "
                       "WHERE id = ? AND project_id = ? AND state = ?",
-                      "sssisi" "sis", t, reason, t, c->now_ms, t, c->now_ms, id, c->project, f);
+                      "sssisi"
+                      "sis",
+                      t, reason, t, c->now_ms, t, c->now_ms, id, c->project, f);
     return rc || db_changes(c) == 0 ? rc : event_add(c, id, NULL, 0, f, t, reason);
 }
 
 int run_want_cancel(struct ctx *c, const char *id) {
-    return db_exec(c, "UPDATE pipeline_run SET cancel = 1 WHERE id = ? AND project_id = ?", "si", id,
-                   c->project);
+    return db_exec(c, "UPDATE pipeline_run SET cancel = 1 WHERE id = ? AND project_id = ?", "si",
+                   id, c->project);
 }
 
 int run_reopen(struct ctx *c, const struct run_row *run, int64_t *steps) {
-    int rc = db_exec(c,
-                     "INSERT INTO pipeline_event (run_id, time_ms, step, from_state, to_state, reason) "
-                     "SELECT run_id, ?, name, state, 'pending', 'retry of the run' FROM pipeline_step "
-                     "WHERE run_id = ? AND state IN ('failed', 'upstream_failed', 'cancelled', 'lost') "
-                     "ORDER BY position",
-                     "is", c->now_ms, run->id);
-    rc = rc ? rc
-            : db_exec(c,
-                      "UPDATE pipeline_step SET state = 'pending', reason = NULL, failures = 0, "
-                      "losses = 0, not_before_ms = 0, cache_key = NULL, result = NULL, started_ms = "
-                      "NULL, ended_ms = NULL WHERE run_id = ? AND state IN ('failed', "
-                      "'upstream_failed', 'cancelled', 'lost')",
-                      "s", run->id);
+    int rc =
+        db_exec(c,
+                "INSERT INTO pipeline_event (run_id, time_ms, step, from_state, to_state, reason) "
+                "SELECT run_id, ?, name, state, 'pending', 'retry of the run' FROM pipeline_step "
+                "WHERE run_id = ? AND state IN ('failed', 'upstream_failed', 'cancelled', 'lost') "
+                "ORDER BY position",
+                "is", c->now_ms, run->id);
+    rc =
+        rc ? rc
+           : db_exec(c,
+                     "UPDATE pipeline_step SET state = 'pending', reason = NULL, failures = 0, "
+                     "losses = 0, not_before_ms = 0, cache_key = NULL, result = NULL, started_ms = "
+                     "NULL, ended_ms = NULL WHERE run_id = ? AND state IN ('failed', "
+                     "'upstream_failed', 'cancelled', 'lost')",
+                     "s", run->id);
     *steps = rc ? 0 : db_changes(c);
     rc = rc ? rc
             : db_exec(c, "UPDATE pipeline_run SET cancel = 0 WHERE id = ? AND project_id = ?", "si",
@@ -185,43 +195,45 @@ const char *run_owner(struct ctx *c, const char *run_id) {
 int files_insert(struct ctx *c, const char *owner, const struct source_files *files) {
     int rc = 0;
     for (size_t i = 0; rc == 0 && i < files->n; i++) {
-        rc = db_exec(c,
-                     "INSERT INTO pipeline_file (owner, project_id, path, sha256, size) VALUES (?, ?, "
-                     "?, ?, ?)",
-                     "sissi", owner, c->project, files->items[i].path, files->items[i].sha256,
-                     files->items[i].size);
+        rc = db_exec(
+            c,
+            "INSERT INTO pipeline_file (owner, project_id, path, sha256, size) VALUES (?, ?, "
+            "?, ?, ?)",
+            "sissi", owner, c->project, files->items[i].path, files->items[i].sha256,
+            files->items[i].size);
     }
     return rc;
 }
 
 int files_load(struct ctx *c, const char *owner, struct source_files *out) {
-    struct stmt *st = db_query(
-        c, "SELECT path, sha256, size FROM pipeline_file WHERE owner = ? AND project_id = ? ORDER BY path",
-        "si", owner, c->project);
+    struct stmt *st = db_query(c,
+                               "SELECT path, sha256, size FROM pipeline_file WHERE owner = ? AND "
+                               "project_id = ? ORDER BY path",
+                               "si", owner, c->project);
     int rc;
     *out = (struct source_files){0};
     while ((rc = stmt_next(st)) > 0) {
         out->items = rows_grown(c, out->items, out->n, sizeof *out->items);
-        out->items[out->n++] = (struct source_file){.path = stmt_text(c, st, 0),
-                                                    .sha256 = stmt_text(c, st, 1),
-                                                    .size = stmt_i64(st, 2)};
+        out->items[out->n++] = (struct source_file){
+            .path = stmt_text(c, st, 0), .sha256 = stmt_text(c, st, 1), .size = stmt_i64(st, 2)};
     }
     stmt_end(st);
     return rc;
 }
 
 int file_known(struct ctx *c, const char *sha256, int64_t *size, bool *known) {
-    return db_get_i64(c, "SELECT size FROM pipeline_file WHERE project_id = ? AND sha256 = ? LIMIT 1",
+    return db_get_i64(c,
+                      "SELECT size FROM pipeline_file WHERE project_id = ? AND sha256 = ? LIMIT 1",
                       size, known, "is", c->project, sha256);
 }
 
 int run_view_load(struct ctx *c, const char *id, struct run_view *out) {
     *out = (struct run_view){0};
     int rc = run_load(c, id, &out->run);
-    rc = rc ? rc
-            : definition_parse(c, out->run.definition, strlen(out->run.definition), &out->d);
-    rc = rc ? rc
-            : json_parse(c, DIALECT_PROBLEM, out->run.params, strlen(out->run.params), &out->params);
+    rc = rc ? rc : definition_parse(c, out->run.definition, strlen(out->run.definition), &out->d);
+    rc =
+        rc ? rc
+           : json_parse(c, DIALECT_PROBLEM, out->run.params, strlen(out->run.params), &out->params);
     rc = rc ? rc : steps_load(c, id, &out->steps, &out->n);
     rc = rc ? rc : files_load(c, run_owner(c, id), &out->files);
     for (size_t i = 0; rc == 0 && i < out->n; i++) {
@@ -237,10 +249,11 @@ int run_view_load(struct ctx *c, const char *id, struct run_view *out) {
 
 int run_events(struct ctx *c, const char *run_id, int64_t after, int64_t limit,
                struct run_event **out, size_t *n) {
-    struct stmt *st = db_query(c,
-                               "SELECT seq, time_ms, step, from_state, to_state, reason, attempt FROM "
-                               "pipeline_event WHERE run_id = ? AND seq > ? ORDER BY seq LIMIT ?",
-                               "sii", run_id, after, limit);
+    struct stmt *st =
+        db_query(c,
+                 "SELECT seq, time_ms, step, from_state, to_state, reason, attempt FROM "
+                 "pipeline_event WHERE run_id = ? AND seq > ? ORDER BY seq LIMIT ?",
+                 "sii", run_id, after, limit);
     int rc;
     *out = NULL;
     *n = 0;

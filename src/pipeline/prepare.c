@@ -56,8 +56,9 @@ static int stand_ins(struct launch *l, json_t *root) {
         json_object_set_new(map, l->step->outputs[i].name,
                             json_sprintf("out/%s", l->step->outputs[i].path));
     }
-    json_object_set_new(root, "step",
-                        json_pack("{s:s,s:s,s:s}", "name", l->row->name, "run_id", "", "attempt", ""));
+    json_object_set_new(
+        root, "step",
+        json_pack("{s:s,s:s,s:s}", "name", l->row->name, "run_id", "", "attempt", ""));
     json_object_set_new(root, "run",
                         json_pack("{s:s,s:s,s:s}", "id", "", "tracking_id", "", "commit",
                                   l->view->v.run.git.commit ? l->view->v.run.git.commit : ""));
@@ -98,11 +99,12 @@ static int hit_whole(struct ctx *c, int64_t attempt_id, const char *tracking_run
 }
 
 static int look_up(struct ctx *c, struct launch *l) {
-    struct stmt *st = db_query(c,
-                               "SELECT a.id, s.run_id || '/' || s.name, s.tracking_run_id FROM "
-                               "pipeline_cache k JOIN pipeline_attempt a ON a.id = k.attempt_id JOIN "
-                               "pipeline_step s ON s.id = a.step_id WHERE k.project_id = ? AND k.key = ?",
-                               "is", c->project, l->cache_key);
+    struct stmt *st =
+        db_query(c,
+                 "SELECT a.id, s.run_id || '/' || s.name, s.tracking_run_id FROM "
+                 "pipeline_cache k JOIN pipeline_attempt a ON a.id = k.attempt_id JOIN "
+                 "pipeline_step s ON s.id = a.step_id WHERE k.project_id = ? AND k.key = ?",
+                 "is", c->project, l->cache_key);
     int rc = stmt_next(st);
     if (rc > 0) {
         l->hit = (struct cache_hit){.attempt_id = stmt_i64(st, 0),

@@ -84,7 +84,8 @@ static int find_source(struct ctx *c, const struct step *s, const struct step_ro
     }
     return rc ? rc
               : fail(c, ERR_CONFLICT,
-                     "step %s logged no model%s%s: its tracking run holds neither a logged model nor a "
+                     "step %s logged no model%s%s: its tracking run holds neither a logged model "
+                     "nor a "
                      "folder with an MLmodel file, and the step declares no output of kind model",
                      row->name, with->output ? " named " : "", with->output ? with->output : "");
 }
@@ -118,16 +119,15 @@ static int prepare(struct ctx *c, const struct register_with *with, const char *
         return rc;
     }
     const struct step *from = definition_step(v.d, with->from), *own = NULL;
-    const struct step_row *row =
-        from ? view_effective(c, &v, (size_t)(from - v.d->steps)) : NULL;
+    const struct step_row *row = from ? view_effective(c, &v, (size_t)(from - v.d->steps)) : NULL;
     if (!row || !step_state_good(row->state)) {
         return fail(c, ERR_CONFLICT, "step %s has left nothing to register", with->from);
     }
     for (size_t i = 0; i < v.n; i++) {
         const struct step *s = &v.d->steps[v.steps[i].index_in_definition];
         if (s->kind == STEP_ACTION && s->from != NO_STEP &&
-            str_eq(v.d->steps[s->from].name, with->from) &&
-            str_eq(s->action->name, "register") && v.steps[i].state == STEP_LAUNCHING) {
+            str_eq(v.d->steps[s->from].name, with->from) && str_eq(s->action->name, "register") &&
+            v.steps[i].state == STEP_LAUNCHING) {
             own = s;
             r->step = v.steps[i].name;
         }
@@ -140,10 +140,11 @@ static int prepare(struct ctx *c, const struct register_with *with, const char *
  * this write and the step's end, nor by a run whose steps came from the cache. */
 static int find_version(struct ctx *c, struct registration *r, bool *found) {
     int64_t version = 0;
-    int rc = db_get_i64(c,
-                        "SELECT MAX(version) FROM pipeline_registration WHERE project_id = ? AND model "
-                        "= ? AND source = ? HAVING MAX(version) IS NOT NULL",
-                        &version, found, "iss", c->project, r->with->model, r->source);
+    int rc =
+        db_get_i64(c,
+                   "SELECT MAX(version) FROM pipeline_registration WHERE project_id = ? AND model "
+                   "= ? AND source = ? HAVING MAX(version) IS NOT NULL",
+                   &version, found, "iss", c->project, r->with->model, r->source);
     if (rc || !*found) {
         return rc;
     }
@@ -168,15 +169,16 @@ static int write_version(struct ctx *c, void *arg) {
     }
     rc = rc || !w->alias ? rc : model_alias_set(c, w->model, w->alias, r->version.version);
     rc = rc ? rc
-            : db_exec(c,
-                      "INSERT INTO pipeline_registration (project_id, model, version, run_id, source, "
-                      "evaluation, metrics, created_ms) VALUES (?, ?, ?, ?, ?, NULLIF(?, 0), ?, ?) ON "
-                      "CONFLICT (project_id, model, version, run_id) DO UPDATE SET metrics = "
-                      "excluded.metrics, evaluation = excluded.evaluation",
-                      "isissisi", c->project, w->model, r->version.version, r->pipeline_run,
-                      r->source, r->evaluation, r->metrics, c->now_ms);
-    const char *ref = arena_printf(c->arena, "model_version:%s/%lld", w->model,
-                                   (long long)r->version.version);
+            : db_exec(
+                  c,
+                  "INSERT INTO pipeline_registration (project_id, model, version, run_id, source, "
+                  "evaluation, metrics, created_ms) VALUES (?, ?, ?, ?, ?, NULLIF(?, 0), ?, ?) ON "
+                  "CONFLICT (project_id, model, version, run_id) DO UPDATE SET metrics = "
+                  "excluded.metrics, evaluation = excluded.evaluation",
+                  "isissisi", c->project, w->model, r->version.version, r->pipeline_run, r->source,
+                  r->evaluation, r->metrics, c->now_ms);
+    const char *ref =
+        arena_printf(c->arena, "model_version:%s/%lld", w->model, (long long)r->version.version);
     if (rc == 0 && r->step) {
         rc = lineage_edge(c, step_ref(c, r->pipeline_run, r->step), ref, "registered");
     }
@@ -195,10 +197,10 @@ static int run_register(struct ctx *c, const void *with, const char *run_id,
     }
     rc = rc ? rc : db_write(executor.db, c, write_version, &r);
     if (rc == 0) {
-        *outputs = json_on_arena(
-            c, json_pack("{s:s,s:I,s:s,s:s,s:s*,s:b}", "model", r.with->model, "version",
-                         (json_int_t)r.version.version, "source", r.source, "run_id", r.run_id,
-                         "alias", r.with->alias, "kept", (int)r.kept));
+        *outputs = json_on_arena(c, json_pack("{s:s,s:I,s:s,s:s,s:s*,s:b}", "model", r.with->model,
+                                              "version", (json_int_t)r.version.version, "source",
+                                              r.source, "run_id", r.run_id, "alias", r.with->alias,
+                                              "kept", (int)r.kept));
     }
     return rc;
 }

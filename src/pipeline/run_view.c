@@ -178,7 +178,8 @@ int view_scope(struct ctx *c, const struct run_view *v, const struct step *step,
                         json_pack("{s:s,s:s*,s:s}", "id", v->run.id, "tracking_id",
                                   v->run.tracking_run_id, "commit",
                                   v->run.git.commit ? v->run.git.commit : ""));
-    json_object_set_new(root, "step", json_pack("{s:s}", "name", instance ? instance->name : step->name));
+    json_object_set_new(root, "step",
+                        json_pack("{s:s}", "name", instance ? instance->name : step->name));
     int rc = instance ? parse(c, instance->item, &item) : 0;
     if (item) {
         json_object_set(root, "item", item);

@@ -46,7 +46,7 @@ static struct {
     struct thread *thread;
     struct map *stopped; /* attempts already told to end */
     size_t turn;
-} at = {.lock = PTHREAD_MUTEX_INITIALIZER};
+} at = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
 
 void executor_wake(void) {
     pthread_mutex_lock(&at.lock);
@@ -259,8 +259,8 @@ static const char *why_failed(struct ctx *c, const struct run_view *v) {
 }
 
 static int finish_run(struct ctx *c, const struct run_view *v, enum run_state to) {
-    static const char *const status[] = {[RUN_SUCCEEDED] = "FINISHED", [RUN_FAILED] = "FAILED",
-                                         [RUN_CANCELLED] = "KILLED"};
+    static const char *const status[] = {
+        [RUN_SUCCEEDED] = "FINISHED", [RUN_FAILED] = "FAILED", [RUN_CANCELLED] = "KILLED"};
     const char *reason = to == RUN_FAILED ? why_failed(c, v) : NULL;
     /* The move to running may stand before this one in the same list. */
     int rc = v->run.state == RUN_QUEUED ? run_move(c, v->run.id, RUN_QUEUED, to, reason) : 0;
@@ -447,7 +447,7 @@ static void wait_until(int64_t wake_wall_ms, bool busy) {
     pthread_mutex_lock(&at.lock);
     int rc = 0;
     while (!at.dirty && !at.stop && (!at.waiting || busy) && rc != ETIMEDOUT) {
-        rc = pthread_cond_timedwait(&at.changed, &at.lock, &until);
+        rc = pthread_cond_clockwait(&at.changed, &at.lock, CLOCK_MONOTONIC, &until);
     }
     at.dirty = at.dirty || (rc == ETIMEDOUT && !busy);
     pthread_mutex_unlock(&at.lock);
@@ -472,11 +472,6 @@ static void schedule(void *arg) {
 }
 
 int pipeline_start(const struct pipeline_options *o, struct buf *error) {
-    pthread_condattr_t monotonic;
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&at.changed, &monotonic);
-    pthread_condattr_destroy(&monotonic);
     long processors = sysconf(_SC_NPROCESSORS_ONLN);
     executor.o = *o;
     executor.db = lanes_db(o->lanes);
@@ -484,7 +479,6 @@ int pipeline_start(const struct pipeline_options *o, struct buf *error) {
     at.stop = false;
     at.dirty = true;
     at.stopped = map_new();
-    pipeline_action(&register_action);
     if (watcher_start(o->self_exe, on_exited, NULL, &executor.watcher)) {
         buf_puts(error, "the watcher of child processes could not be started");
         return -1;

@@ -25,9 +25,9 @@ int lineage_run(struct ctx *c, const struct run_row *run) {
     rc = rc ? rc : lineage_edge(c, pipeline, ref, "ran_as");
     if (rc == 0 && run->git.commit) {
         const char *git = arena_printf(c->arena, "git:%s", run->git.commit);
-        json_t *where = json_on_arena(
-            c, json_pack("{s:s*,s:s*,s:b}", "branch", run->git.branch, "remote", run->git.remote,
-                         "dirty", (int)(run->git.dirty.set && run->git.dirty.v)));
+        json_t *where = json_on_arena(c, json_pack("{s:s*,s:s*,s:b}", "branch", run->git.branch,
+                                                   "remote", run->git.remote, "dirty",
+                                                   (int)(run->git.dirty.set && run->git.dirty.v)));
         rc = lineage_node(c, git, arena_printf(c->arena, "commit %.10s", run->git.commit),
                           json_canonical(c, where));
         rc = rc ? rc : lineage_edge(c, git, ref, "source_of");
@@ -53,9 +53,9 @@ static int add_outputs(struct ctx *c, const struct step *s, const struct output_
     for (size_t i = 0; rc == 0 && i < outputs->n; i++) {
         const struct output_row *o = &outputs->items[i];
         const char *ref = arena_printf(c->arena, "artifact:%s", o->sha256);
-        json_t *attrs = json_on_arena(
-            c, json_pack("{s:s,s:s,s:I,s:s}", "path", o->path, "kind", o->kind, "size",
-                         (json_int_t)o->size, "sha256", o->sha256));
+        json_t *attrs =
+            json_on_arena(c, json_pack("{s:s,s:s,s:I,s:s}", "path", o->path, "kind", o->kind,
+                                       "size", (json_int_t)o->size, "sha256", o->sha256));
         rc = lineage_node(c, ref, arena_printf(c->arena, "%s.%s (%s)", s->name, o->name, o->path),
                           json_canonical(c, attrs));
         rc = rc ? rc : lineage_edge(c, step, ref, "produced");
@@ -82,7 +82,8 @@ int lineage_step(struct ctx *c, const struct run_view *v, const struct step *s,
                  const struct output_rows *outputs, const char *tracking_run_id, bool cached) {
     const char *step = step_ref(c, v->run.id, row->name);
     const char *run = tracking_run_id ? arena_printf(c->arena, "run:%s", tracking_run_id) : NULL;
-    int rc = lineage_node(c, step, arena_printf(c->arena, "%s %s", v->run.pipeline, row->name), NULL);
+    int rc =
+        lineage_node(c, step, arena_printf(c->arena, "%s %s", v->run.pipeline, row->name), NULL);
     rc = rc ? rc : lineage_edge(c, run_ref(c, v->run.id), step, "ran");
     if (rc == 0 && run) {
         rc = cached ? lineage_edge(c, run, step, "reused_by")

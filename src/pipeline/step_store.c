@@ -38,16 +38,17 @@ static void step_read_row(struct ctx *c, struct stmt *st, struct step_row *s) {
 }
 
 int step_insert(struct ctx *c, const char *run_id, size_t position, const struct step_row *s) {
-    return db_exec(c,
-                   "INSERT INTO pipeline_step (run_id, position, step, name, item_index, item, state) "
-                   "VALUES (?, ?, ?, ?, NULLIF(?, -1), ?, 'pending')",
-                   "sissis", run_id, (int64_t)position, s->step, s->name, s->item_index, s->item);
+    return db_exec(
+        c,
+        "INSERT INTO pipeline_step (run_id, position, step, name, item_index, item, state) "
+        "VALUES (?, ?, ?, ?, NULLIF(?, -1), ?, 'pending')",
+        "sissis", run_id, (int64_t)position, s->step, s->name, s->item_index, s->item);
 }
 
 int steps_load(struct ctx *c, const char *run_id, struct step_row **out, size_t *n) {
-    struct stmt *st = db_query(
-        c, "SELECT " STEP_COLUMNS " FROM pipeline_step WHERE run_id = ? ORDER BY position", "s",
-        run_id);
+    struct stmt *st =
+        db_query(c, "SELECT " STEP_COLUMNS " FROM pipeline_step WHERE run_id = ? ORDER BY position",
+                 "s", run_id);
     int rc;
     *out = NULL;
     *n = 0;
@@ -66,8 +67,8 @@ int step_load(struct ctx *c, const char *run_id, const char *name, struct step_r
         name = arena_printf(c->arena, "%.*s[%lld]", (int)(dot - name), name, (long long)index);
     }
     struct stmt *st =
-        db_query(c, "SELECT " STEP_COLUMNS " FROM pipeline_step WHERE run_id = ? AND name = ?", "ss",
-                 run_id, name);
+        db_query(c, "SELECT " STEP_COLUMNS " FROM pipeline_step WHERE run_id = ? AND name = ?",
+                 "ss", run_id, name);
     int rc = stmt_next(st);
     if (rc > 0) {
         step_read_row(c, st, out);
@@ -83,19 +84,21 @@ int step_move(struct ctx *c, const char *run_id, const struct step_row *s, enum 
     const char *f = step_state_name(from), *t = step_state_name(to);
     int rc = lifecycle_check(c, &step_lifecycle, f, t);
     rc = rc ? rc
-            : db_exec(c,
-                      "UPDATE pipeline_step SET state = ?, reason = ?, ended_ms = CASE WHEN ? THEN ? "
-                      "END WHERE id = ? AND state = ?",
-                      "ssiiis", t, reason, (int64_t)step_state_terminal(to), c->now_ms, s->id, f);
+            : db_exec(
+                  c,
+                  "UPDATE pipeline_step SET state = ?, reason = ?, ended_ms = CASE WHEN ? THEN ? "
+                  "END WHERE id = ? AND state = ?",
+                  "ssiiis", t, reason, (int64_t)step_state_terminal(to), c->now_ms, s->id, f);
     *moved = rc == 0 && db_changes(c) > 0;
     if (!*moved) {
         return rc;
     }
-    return db_exec(c,
-                   "INSERT INTO pipeline_event (run_id, time_ms, step, attempt, from_state, to_state, "
-                   "reason) SELECT ?, ?, name, NULLIF(attempt, 0), ?, ?, ? FROM pipeline_step WHERE "
-                   "id = ?",
-                   "sisssi", run_id, c->now_ms, f, t, reason, s->id);
+    return db_exec(
+        c,
+        "INSERT INTO pipeline_event (run_id, time_ms, step, attempt, from_state, to_state, "
+        "reason) SELECT ?, ?, name, NULLIF(attempt, 0), ?, ?, ? FROM pipeline_step WHERE "
+        "id = ?",
+        "sisssi", run_id, c->now_ms, f, t, reason, s->id);
 }
 
 static struct opt_i64 maybe(struct stmt *st, int col) {
@@ -125,23 +128,23 @@ static void attempt_read_row(struct ctx *c, struct stmt *st, struct attempt_row 
 
 int attempt_load(struct ctx *c, int64_t step_id, int64_t number, struct attempt_row *out) {
     struct stmt *st = db_query(
-        c, "SELECT " ATTEMPT_COLUMNS " FROM pipeline_attempt WHERE step_id = ? AND number = ?", "ii",
-        step_id, number);
+        c, "SELECT " ATTEMPT_COLUMNS " FROM pipeline_attempt WHERE step_id = ? AND number = ?",
+        "ii", step_id, number);
     int rc = stmt_next(st);
     if (rc > 0) {
         attempt_read_row(c, st, out);
     }
     stmt_end(st);
     return rc > 0    ? 0
-           : rc == 0 ? fail_field(c, ERR_NOT_FOUND, "attempt", "there is no attempt %lld of this step",
-                                  (long long)number)
+           : rc == 0 ? fail_field(c, ERR_NOT_FOUND, "attempt",
+                                  "there is no attempt %lld of this step", (long long)number)
                      : rc;
 }
 
 int attempts_load(struct ctx *c, int64_t step_id, struct attempt_row **out, size_t *n) {
     struct stmt *st = db_query(
-        c, "SELECT " ATTEMPT_COLUMNS " FROM pipeline_attempt WHERE step_id = ? ORDER BY number", "i",
-        step_id);
+        c, "SELECT " ATTEMPT_COLUMNS " FROM pipeline_attempt WHERE step_id = ? ORDER BY number",
+        "i", step_id);
     int rc;
     *out = NULL;
     *n = 0;

@@ -116,8 +116,7 @@ static int fill(struct launch *l, struct dir *d) {
     for (size_t i = 0; rc == 0 && i < l->step->noutputs; i++) {
         const char *path = l->step->outputs[i].path, *slash = strrchr(path, '/');
         if (slash) {
-            int made = dir_mkdirs(
-                d, arena_printf(c->arena, "out/%.*s", (int)(slash - path), path));
+            int made = dir_mkdirs(d, arena_printf(c->arena, "out/%.*s", (int)(slash - path), path));
             rc = made ? os_fail(c, "a folder for outputs could not be made", made) : 0;
         }
     }
