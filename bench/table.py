@@ -25,6 +25,8 @@ parser.add_argument("--onnx", default="")
 parser.add_argument("--quick", action="store_true", help="short runs, smaller database")
 parser.add_argument("--only", default="", help="start,log,search,upload,predict,steps,big")
 o = parser.parse_args()
+o.quern, o.programs, o.data = map(os.path.abspath, (o.quern, o.programs, o.data))
+o.onnx = os.path.abspath(o.onnx) if o.onnx else ""
 PARTS = set(o.only.split(",")) if o.only else {"start", "log", "search", "upload", "predict", "steps", "big"}
 SECONDS = "2" if o.quick else "5"
 RUNS = 10_000 if o.quick else 100_000
@@ -97,7 +99,7 @@ class Daemon:
 
     def json(self, method, path, body=None):
         status, data = self.call(method, path, body)
-        if status != 200:
+        if status not in (200, 201, 202):
             raise RuntimeError(f"{method} {path}: {status} {data[:400]}")
         return json.loads(data)
 

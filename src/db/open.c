@@ -200,11 +200,10 @@ void db_close(struct db *db) {
     writer_stop(db);
     reader_close_all(db);
     if (db->writer) {
-        if (served) {
-            sqlite3_exec(db->writer->handle, "PRAGMA optimize", NULL, NULL, NULL);
+        /* No PRAGMA optimize: query plans stay those that the stores' indexes were made for. */
+        if (served)
             sqlite3_wal_checkpoint_v2(db->writer->handle, "main", SQLITE_CHECKPOINT_TRUNCATE, NULL,
                                       NULL);
-        }
         conn_close(db->writer);
     }
     if (db->lock_fd >= 0)
