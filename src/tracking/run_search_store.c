@@ -285,21 +285,22 @@ static int64_t sort_bound(const struct search_plan *p) {
 int run_search_rows(struct ctx *c, const struct search_plan *p, int64_t **rows, size_t *n) {
     struct list found = {0};
     const struct search_cond *driver = NULL;
+    bool metric = p->norders && p->orders[0].kind == BY_METRIC && p->nexperiments == 1;
     int64_t least = sort_bound(p);
     for (size_t i = 0; i < p->nconds; i++) {
+        const struct search_cond *s = &p->conds[i];
         int64_t hits = least;
-        int rc = run_search_indexable(&p->conds[i]) ? count_hits(c, &p->conds[i], least, &hits) : 0;
+        /* Hits on the metric that orders lie in the wanted order already. */
+        if (!run_search_indexable(s) || (metric && same_metric(s, &p->orders[0])))
+            continue;
+        int rc = count_hits(c, s, least, &hits);
         if (rc < 0)
             return rc;
         if (hits < least) {
             least = hits;
-            driver = &p->conds[i];
+            driver = s;
         }
     }
-    bool metric = p->norders && p->orders[0].kind == BY_METRIC && p->nexperiments == 1;
-    /* Its hits lie in the wanted order already. */
-    if (metric && driver && same_metric(driver, &p->orders[0]))
-        driver = NULL;
     int rc = !driver && metric ? run_search_by_metric(c, p, &found)
                                : run_search_sorted(c, p, driver, &found);
     *rows = found.items;
