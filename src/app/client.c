@@ -36,6 +36,7 @@ struct transfer {
     void *arg;
     CURL *curl;
     bool stopped;
+    int64_t next_offset;
 };
 
 static size_t receive(char *data, size_t size, size_t n, void *arg) {
@@ -118,6 +119,11 @@ static CURLcode transfer(struct invocation *inv, const char *method, const char 
     }
     CURLcode rc = curl_easy_perform(curl);
     curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, status);
+    struct curl_header *next = NULL;
+    t->next_offset = -1;
+    if (curl_easy_header(curl, "X-Quern-Next-Offset", 0, CURLH_HEADER, -1, &next) == CURLHE_OK) {
+        str_to_i64(next->value, &t->next_offset);
+    }
     curl_slist_free_all(list);
     curl_easy_cleanup(curl);
     return rc;
@@ -141,7 +147,7 @@ int client_send(struct invocation *inv, const char *method, const char *path,
     long status = 0;
     CURLcode rc = transfer(inv, method, path, text, &t, &status);
     free(text);
-    *out = (struct client_reply){.status = (int)status};
+    *out = (struct client_reply){.status = (int)status, .next_offset = t.next_offset};
     if (rc != CURLE_OK) {
         buf_free(&t.body);
         return unreachable(inv, rc);

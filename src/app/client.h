@@ -7,6 +7,7 @@
  * standard error and return an exit code. */
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct invocation;
 struct json_t;
@@ -16,6 +17,7 @@ struct client_reply {
     struct json_t *json; /* NULL when the body is no JSON; borrowed from the invocation's arena */
     char *text;
     size_t len;
+    int64_t next_offset; /* of an answer that tells X-Quern-Next-Offset, else -1 */
 };
 
 /* Sends and reads whole. Any answered status is EXIT_OK here; only a failure to get an answer is

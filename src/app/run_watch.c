@@ -79,29 +79,30 @@ static void print_lines(const char *data, size_t n, const char *prefix) {
 
 /* One piece, on an arena of its own: a log may be long. */
 static int output_piece(const struct invocation *whole, const char *run_id, const char *step,
-                        const char *prefix, int64_t *offset, bool *more) {
+                        const char *prefix, int64_t attempt, int64_t *offset, bool *more) {
     struct invocation inv = *whole;
     struct client_reply r = {0};
     inv.arena = arena_new();
-    const char *path =
-        arena_printf(inv.arena, "%s/steps/%s/log?offset=%lld&max_bytes=%d", run_path(&inv, run_id),
-                     url_encode(inv.arena, step, false), (long long)*offset, LOG_PIECE);
+    const char *which = attempt ? arena_printf(inv.arena, "&attempt=%lld", (long long)attempt) : "";
+    const char *path = arena_printf(inv.arena, "%s/steps/%s/log?offset=%lld&max_bytes=%d%s",
+                                    run_path(&inv, run_id), url_encode(inv.arena, step, false),
+                                    (long long)*offset, LOG_PIECE, which);
     const int code = client_call(&inv, "GET", path, NULL, &r);
     *more = code == EXIT_OK && r.len > 0;
     if (*more) {
         print_lines(r.text, r.len, prefix);
-        *offset += (int64_t)r.len;
+        *offset = r.next_offset > *offset ? r.next_offset : *offset + (int64_t)r.len;
     }
     arena_free(inv.arena);
     return code;
 }
 
 int run_output(struct invocation *inv, const char *run_id, const char *step, const char *prefix,
-               int64_t *offset) {
+               int64_t attempt, int64_t *offset) {
     bool more = true;
     int code = EXIT_OK;
     while (more && !interrupted) {
-        code = output_piece(inv, run_id, step, prefix, offset, &more);
+        code = output_piece(inv, run_id, step, prefix, attempt, offset, &more);
     }
     return code;
 }
@@ -148,20 +149,25 @@ static void look_at_step(struct watching *w, const json_t *s) {
         seen = mem_alloc(sizeof *seen);
         map_set(w->steps, name, seen);
     }
-    const int64_t attempt = json_integer_value(json_object_get(s, "attempts"));
-    if (attempt != seen->attempt) { /* a retry begins a log of its own */
-        seen->attempt = attempt;
-        seen->offset = 0;
-        seen->drained = false;
-    }
-    const bool begun = str_eq(state, "running") || str_eq(state, "succeeded") ||
-                       str_eq(state, "failed") || str_eq(state, "cancelled");
+    const int64_t attempts = json_integer_value(json_object_get(s, "attempts"));
     const bool mine =
         !w->o->step || str_eq(w->o->step, name) || str_eq(w->o->step, text(s, "step"));
-    if (w->o->output && mine && begun && attempt > 0 && !seen->drained) {
-        const int code =
-            run_output(w->inv, w->run_id, name, w->o->step ? NULL : name, &seen->offset);
-        seen->drained = code == EXIT_OK && step_final(state);
+    const bool has_log = str_eq(text(s, "kind"), "run") && !str_eq(state, "launching");
+    const char *prefix = w->o->step && str_eq(w->o->step, name) ? NULL : name;
+    while (w->o->output && mine && has_log && attempts > 0 && !seen->drained && !interrupted) {
+        if (seen->attempt == 0) {
+            seen->attempt = 1;
+        }
+        if (run_output(w->inv, w->run_id, name, prefix, seen->attempt, &seen->offset) != EXIT_OK) {
+            break;
+        }
+        if (seen->attempt < attempts) { /* a retry begins a log of its own */
+            seen->attempt++;
+            seen->offset = 0;
+        } else {
+            seen->drained = step_final(state);
+            break;
+        }
     }
     if (!str_eq(seen->state, state)) {
         tell_state(w, s, state);

@@ -25,8 +25,9 @@ bool run_state_final(const char *state);
 int run_watch(struct invocation *inv, const char *run_id, const struct watch_options *o,
               const struct json_t **last);
 int run_outcome(const struct json_t *run); /* of an ended run */
-/* Prints what there is of a step's output. prefix NULL: none. */
+/* Prints what there is of an attempt's output from *offset on; attempt 0: the last one.
+ * prefix NULL: none. */
 int run_output(struct invocation *inv, const char *run_id, const char *step, const char *prefix,
-               int64_t *offset);
+               int64_t attempt, int64_t *offset);
 
 #endif

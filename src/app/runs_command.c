@@ -101,7 +101,27 @@ int runs_command(struct invocation *inv) {
     return EXIT_OK;
 }
 
-/* Every step's output, one after the other, or that of one step. */
+/* What a step printed; where its result came from the cache, what was printed then. */
+static int step_output(struct invocation *inv, const char *run_id, const json_t *s,
+                       const char *prefix) {
+    const char *from = text(s, "cached_from");
+    const char *slash = from ? strrchr(from, '/') : NULL;
+    const int64_t attempt = number(s, "attempts");
+    int64_t offset = 0;
+    if (!str_eq(text(s, "kind"), "run")) {
+        return EXIT_OK;
+    }
+    if (slash) {
+        fprintf(stderr, "%s came from the cache; this was printed in run %.*s:\n", text(s, "name"),
+                (int)(slash - from), from);
+        return run_output(inv, arena_strndup(inv->arena, from, (size_t)(slash - from)), slash + 1,
+                          prefix, 0, &offset);
+    }
+    return attempt > 0 ? run_output(inv, run_id, text(s, "name"), prefix, attempt, &offset)
+                       : EXIT_OK;
+}
+
+/* Every step's last output, one after the other, or that of one step. */
 int logs_command(struct invocation *inv) {
     const char *id = inv->args[0];
     const char *step = inv->nargs > 1 ? inv->args[1] : NULL;
@@ -112,24 +132,17 @@ int logs_command(struct invocation *inv) {
         /* The logs were shown; how the run went is not this command's own success. */
         return code == EXIT_GATE || (code == EXIT_ERROR && last) ? EXIT_OK : code;
     }
-    if (step && strchr(step, '[')) {
-        int64_t offset = 0;
-        return run_output(inv, id, step, NULL, &offset);
-    }
     struct client_reply r = {0};
     int code = client_call(inv, "GET", run_path(inv, id), NULL, &r);
     bool found = false;
     size_t i;
     json_t *s;
     json_array_foreach(json_object_get(r.json, "steps"), i, s) {
-        int64_t offset = 0;
         const char *name = text(s, "name");
-        const bool mine = !step || str_eq(step, name) || str_eq(step, text(s, "step"));
-        if (code == EXIT_OK && mine && name) {
+        const bool exact = step && str_eq(step, name);
+        if (code == EXIT_OK && name && (!step || exact || str_eq(step, text(s, "step")))) {
             found = true;
-            if (number(s, "attempts") > 0) {
-                code = run_output(inv, id, name, step && str_eq(step, name) ? NULL : name, &offset);
-            }
+            code = step_output(inv, id, s, exact ? NULL : name);
         }
     }
     return code == EXIT_OK && step && !found

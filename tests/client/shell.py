@@ -31,7 +31,7 @@ steps:
   each:
     foreach: [a, b]
     needs: say
-    run: [python3, scripts/each.py, "${item}"]
+    run: [python3, scripts/each.py, "${item}", "${params.word}"]
   judge:
     needs: each
     run: [python3, scripts/judge.py, "${params.rate}", "${outputs.metrics}"]
@@ -137,6 +137,9 @@ def lists_are_aligned(s, run_id):
     assert r.stdout == "word hello\nto stderr\n" or r.stdout == "to stderr\nword hello\n", r.stdout
     r = quern("logs", run_id, "each", url=s.url)
     assert r.stdout == "each[0] | item a\neach[1] | item b\n", r.stdout
+    again = quern("run", "p.yaml", "--wait", url=s.url).stdout.strip()
+    r = quern("logs", again, "say", url=s.url)
+    assert "word hello" in r.stdout and run_id in r.stderr, r
     r = quern("logs", run_id, "each[1]", url=s.url)
     assert r.stdout == "item b\n", r.stdout
     quern("logs", run_id, "nosuch", url=s.url, code=4)
