@@ -69,14 +69,20 @@ int lineage_store_rename(struct ctx *c, const char *from, const char *to, const 
                      "sssis", to, kind, label, c->project, from);
     if (rc == 0)
         rc = db_exec(c,
-                     "UPDATE OR REPLACE lineage_edge SET source = ?"
-                     " WHERE project_id = ? AND source = ?",
+                     "INSERT INTO lineage_edge (project_id, source, target, verb, created_ms)"
+                     " SELECT project_id, ?, target, verb, created_ms FROM lineage_edge"
+                     " WHERE project_id = ? AND source = ? ON CONFLICT DO NOTHING",
                      "sis", to, c->project, from);
     if (rc == 0)
         rc = db_exec(c,
-                     "UPDATE OR REPLACE lineage_edge SET target = ?"
-                     " WHERE project_id = ? AND target = ?",
+                     "INSERT INTO lineage_edge (project_id, source, target, verb, created_ms)"
+                     " SELECT project_id, source, ?, verb, created_ms FROM lineage_edge"
+                     " WHERE project_id = ? AND target = ? ON CONFLICT DO NOTHING",
                      "sis", to, c->project, from);
+    if (rc == 0)
+        rc = db_exec(c,
+                     "DELETE FROM lineage_edge WHERE project_id = ? AND (source = ? OR target = ?)",
+                     "iss", c->project, from, from);
     if (rc == 0)
         rc = db_exec(c, "DELETE FROM lineage_node WHERE project_id = ? AND ref = ?", "is",
                      c->project, from);
@@ -121,11 +127,11 @@ int lineage_store_search(struct ctx *c, const char *kind, const char *q, int64_t
                          int64_t offset, struct node_rows *out) {
     struct stmt *st = db_query(c,
                                "SELECT ref, kind, label, attrs FROM lineage_node"
-                               " WHERE project_id = ?1 AND (?2 IS NULL OR kind = ?2)"
-                               " AND (?3 IS NULL OR instr(lower(ref), lower(?3)) > 0"
-                               "      OR instr(lower(label), lower(?3)) > 0)"
-                               " ORDER BY created_ms DESC, ref LIMIT ?4 OFFSET ?5",
-                               "issii", c->project, kind, q, limit, offset);
+                               " WHERE project_id = ? AND (? IS NULL OR kind = ?)"
+                               " AND (? IS NULL OR instr(lower(ref), lower(?)) > 0"
+                               "      OR instr(lower(label), lower(?)) > 0)"
+                               " ORDER BY created_ms DESC, ref LIMIT ? OFFSET ?",
+                               "isssssii", c->project, kind, kind, q, q, q, limit, offset);
     int rc;
     while ((rc = stmt_next(st)) > 0)
         node_push(c, out, read_node(c, st));

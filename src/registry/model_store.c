@@ -116,8 +116,8 @@ int model_store_has_tag(struct ctx *c, int64_t id, const char *key, const char *
 int alias_store_list(struct ctx *c, int64_t model, int64_t version, struct alias_rows *out) {
     struct stmt *st = db_query(c,
                                "SELECT alias, version FROM model_alias"
-                               " WHERE model = ?1 AND (?2 = 0 OR version = ?2) ORDER BY alias",
-                               "ii", model, version);
+                               " WHERE model = ? AND (? = 0 OR version = ?) ORDER BY alias",
+                               "iii", model, version, version);
     size_t cap = 0;
     int rc;
     *out = (struct alias_rows){0};
