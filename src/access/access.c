@@ -22,6 +22,7 @@ int access_start(const struct access_options *o, struct access **out, struct buf
     a->allowed_hosts = mem_strdup(o->allowed_hosts ? o->allowed_hosts : "");
     a->allowed_origins = mem_strdup(o->allowed_origins ? o->allowed_origins : "");
     pthread_mutex_init(&a->lock, NULL);
+    throttle_init(&a->throttle);
     struct ctx c;
     ctx_begin(&c);
     int64_t n = 0;
@@ -50,6 +51,7 @@ void access_stop(struct access *a) {
     }
     access_state = NULL;
     pthread_mutex_destroy(&a->lock);
+    throttle_destroy(&a->throttle);
     free(a->allowed_hosts);
     free(a->allowed_origins);
     free(a);
@@ -61,24 +63,37 @@ bool access_local_mode(struct access *a) {
 
 static bool peer_is_local(const struct ctx *c) {
     /* A proxy on this machine speaks for callers elsewhere; it says so in these headers. */
-    if (ctx_header(c, "x-forwarded-for") || ctx_header(c, "forwarded") ||
-        ctx_header(c, "x-real-ip")) {
-        return false;
+    static const char *const proxied[] = {"x-forwarded-for",   "forwarded",        "x-real-ip",
+                                          "x-forwarded-proto", "x-forwarded-host", "via"};
+    for (size_t i = 0; i < ARRAY_LEN(proxied); i++) {
+        if (ctx_header(c, proxied[i])) {
+            return false;
+        }
     }
     return str_starts(c->remote, "127.") || str_eq(c->remote, "::1") ||
            str_starts(c->remote, "::ffff:127.");
 }
 
-static int project_pick(struct ctx *c) {
+static const char *project_name(const struct ctx *c) {
     const char *name = ctx_header(c, "x-quern-project");
-    if (!name) {
-        name = ctx_header(c, "x-mlflow-workspace");
-    }
+    return name ? name : ctx_header(c, "x-mlflow-workspace");
+}
+
+/* An unknown name leaves project 0, on which nobody has a role: whoever may not use a project
+ * cannot find out whether there is one of that name either. */
+static int project_pick(struct ctx *c) {
+    const char *name = project_name(c);
+    c->project = 1;
     if (!name || str_eq(name, "default")) {
-        c->project = 1;
         return 0;
     }
-    return project_find(c, name, &c->project);
+    int rc = project_find(c, name, &c->project);
+    if (rc == -ERR_NOT_FOUND) {
+        err_clear(c);
+        c->project = 0;
+        rc = 0;
+    }
+    return rc;
 }
 
 static int identify(struct ctx *c, struct access *a) {
@@ -96,7 +111,22 @@ static int identify(struct ctx *c, struct access *a) {
                 "'quern token create'), or set MLFLOW_TRACKING_TOKEN.");
 }
 
+/* Rooms that hold every change against the run of the caller's token (access_check_run). Anything
+ * else that changes something is closed to such a token, so that a new door is closed to it, too.
+ */
+static bool heeds_run_tokens(const struct route *row) {
+    return str_starts(row->id, "tracking.") || str_starts(row->id, "artifact.") ||
+           str_starts(row->id, "registry.");
+}
+
 static int permit(struct ctx *c, const struct route *row) {
+    if (c->project == 0 && c->who.level == PERM_SYSTEM) {
+        return fail_field(c, ERR_NOT_FOUND, "project", "There is no project named '%s'.",
+                          project_name(c));
+    }
+    if (c->who.run_id && row->perm > PERM_READ && !heeds_run_tokens(row)) {
+        return fail(c, ERR_FORBIDDEN, "This token may write only run %s.", c->who.run_id);
+    }
     if (c->who.level >= row->perm) {
         return 0;
     }
@@ -113,12 +143,12 @@ int access_admit(struct ctx *c, const struct route *row, void *access) {
         return rc;
     }
     /* The common case on one's own machine needs no look at the database. */
-    bool project_named = ctx_header(c, "x-quern-project") || ctx_header(c, "x-mlflow-workspace");
-    bool needs_db = project_named || ctx_header(c, "authorization");
+    c->project = 1;
+    bool needs_db = project_name(c) || ctx_header(c, "authorization");
     if (needs_db && (rc = db_read_begin(a->options.db, c)) != 0) {
         return rc;
     }
-    rc = project_pick(c);
+    rc = needs_db ? project_pick(c) : 0;
     if (rc == 0) {
         rc = identify(c, a);
     }

@@ -7,12 +7,12 @@
 #include <stdbool.h>
 
 #include "quern/access/access.h"
+#include "throttle.h"
 
 #define PASSWORD_CACHE 64
 
 struct password_entry {
-    unsigned char key[32]; /* SHA-256 of "name:password" */
-    int64_t principal_id;
+    unsigned char key[32]; /* SHA-256 of the stored hash, the name and the password */
     int64_t until_ms;
 };
 
@@ -24,6 +24,7 @@ struct access {
     pthread_mutex_t lock;   /* guards passwords */
     struct password_entry passwords[PASSWORD_CACHE];
     size_t next_password;
+    struct throttle throttle; /* passwords tried */
 };
 
 extern struct access *access_state; /* the one of this process, NULL before access_start */
@@ -34,7 +35,7 @@ bool host_is_loopback(const char *host); /* "localhost:7780", "127.0.0.1", "[::1
 
 /* Fills c->who from the Authorization header. ERR_UNAUTHENTICATED when it is wrong. */
 int credential_check(struct ctx *c, struct access *a, const char *authorization);
-/* Forgets every remembered password, after one changed or a principal was disabled. */
+/* Forgets every remembered password, after a principal was deleted. */
 void credential_forget(struct access *a);
 /* Level of the principal on c->project. */
 int role_level(struct ctx *c, int64_t principal_id, enum perm *level);

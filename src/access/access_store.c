@@ -5,12 +5,12 @@
 #include "quern/db/db.h"
 
 int token_find(struct ctx *c, const unsigned char hash[32], struct token_row *out) {
-    struct stmt *st =
-        db_query(c,
-                 "SELECT t.principal_id, t.project_id, t.run_id, t.expires_ms, t.used_ms, p.name, "
-                 "p.disabled, p.system FROM token t LEFT JOIN principal p ON p.id = t.principal_id "
-                 "WHERE t.hash = ?",
-                 "b", hash, (size_t)32);
+    struct stmt *st = db_query(
+        c,
+        "SELECT t.principal_id, t.project_id, t.run_id, t.expires_ms, t.used_ms, p.name, "
+        "p.kind, p.disabled, p.system FROM token t LEFT JOIN principal p ON p.id = t.principal_id "
+        "WHERE t.hash = ?",
+        "b", hash, (size_t)32);
     int rc = stmt_next(st);
     if (rc > 0) {
         *out = (struct token_row){.principal_id = stmt_i64(st, 0),
@@ -19,8 +19,9 @@ int token_find(struct ctx *c, const unsigned char hash[32], struct token_row *ou
                                   .expires_ms = stmt_i64(st, 3),
                                   .used_ms = stmt_i64(st, 4),
                                   .principal = stmt_text(c, st, 5),
-                                  .disabled = stmt_i64(st, 6) != 0,
-                                  .system = stmt_i64(st, 7) != 0};
+                                  .kind = stmt_text(c, st, 6),
+                                  .disabled = stmt_i64(st, 7) != 0,
+                                  .system = stmt_i64(st, 8) != 0};
         stmt_end(st);
         return 0;
     }

@@ -13,7 +13,7 @@ struct token_row {
     const char *run_id;
     int64_t expires_ms; /* 0: never */
     int64_t used_ms;
-    const char *principal; /* name */
+    const char *principal, *kind; /* of the owner */
     bool disabled, system;
 };
 int token_find(struct ctx *c, const unsigned char hash[32],

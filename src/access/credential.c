@@ -94,7 +94,7 @@ static int token_check(struct ctx *c, struct access *a, const char *text) {
         touch(a, hash);
     }
     if (row.principal_id) {
-        return enter(c, row.principal_id, row.principal, "user", row.system);
+        return enter(c, row.principal_id, row.principal, row.kind, row.system);
     }
     c->who.id = 0;
     c->who.name = arena_printf(c->arena, "run:%s", row.run_id);
@@ -105,14 +105,24 @@ static int token_check(struct ctx *c, struct access *a, const char *text) {
     return 0;
 }
 
-static bool password_cached(struct access *a, const unsigned char key[32], int64_t now,
-                            int64_t *principal_id) {
+/* The key holds the stored hash with its salt, so a new password, or a new principal of an old
+ * name, is never taken for what was remembered. An entry lives on while it is used. */
+static void password_key(const struct principal_row *row, const char *password,
+                         unsigned char key[32]) {
+    struct sha256 *s = sha256_new();
+    sha256_add(s, row->password, strlen(row->password) + 1);
+    sha256_add(s, row->name, strlen(row->name) + 1);
+    sha256_add(s, password, strlen(password));
+    sha256_end(s, key);
+}
+
+static bool password_cached(struct access *a, const unsigned char key[32], int64_t now) {
     bool hit = false;
     pthread_mutex_lock(&a->lock);
     for (size_t i = 0; i < PASSWORD_CACHE; i++) {
         struct password_entry *e = &a->passwords[i];
         if (e->until_ms > now && crypto_equal(e->key, key, 32)) {
-            *principal_id = e->principal_id;
+            e->until_ms = now + PASSWORD_TTL_MS;
             hit = true;
         }
     }
@@ -120,11 +130,10 @@ static bool password_cached(struct access *a, const unsigned char key[32], int64
     return hit;
 }
 
-static void password_remember(struct access *a, const unsigned char key[32], int64_t principal_id) {
+static void password_remember(struct access *a, const unsigned char key[32]) {
     pthread_mutex_lock(&a->lock);
     struct password_entry *e = &a->passwords[a->next_password++ % PASSWORD_CACHE];
     memcpy(e->key, key, 32);
-    e->principal_id = principal_id;
     e->until_ms = clock_mono_ms() + PASSWORD_TTL_MS;
     pthread_mutex_unlock(&a->lock);
 }
@@ -141,27 +150,28 @@ static const char dummy_hash[] = "$scrypt$ln=15,r=8,p=3$AAAAAAAAAAAAAAAAAAAAAA==
 
 static int password_check(struct ctx *c, struct access *a, const char *name, const char *password) {
     unsigned char key[32];
-    struct sha256 *s = sha256_new();
-    sha256_add(s, name, strlen(name));
-    sha256_add(s, ":", 1);
-    sha256_add(s, password, strlen(password));
-    sha256_end(s, key);
     struct principal_row row = {0};
-    int64_t id = 0;
-    if (password_cached(a, key, clock_mono_ms(), &id)) {
-        if (principal_by_id(c, id, &row) == 0 && !row.disabled) {
-            return enter(c, row.id, row.name, row.kind, row.system);
-        }
-        return refuse(c, "unknown", "Name or password is wrong.");
-    }
     bool known = principal_find(c, name, &row) == 0 && row.password && !row.disabled;
     if (!known && c->err.code && c->err.code != ERR_NOT_FOUND) {
         return -c->err.code;
     }
+    if (known) {
+        password_key(&row, password, key);
+        if (password_cached(a, key, clock_mono_ms())) {
+            return enter(c, row.id, row.name, row.kind, row.system);
+        }
+    }
+    if (!throttle_take(&a->throttle, c->remote, clock_mono_ms())) {
+        metric_add(METRIC_AUTH_FAILURES, 1, "throttled", NULL, NULL);
+        err_clear(c);
+        return fail(c, ERR_RATE,
+                    "Too many wrong passwords; try again in a minute, or use a token.");
+    }
     if (!password_verify(password, known ? row.password : dummy_hash) || !known) {
         return refuse(c, "password", "Name or password is wrong.");
     }
-    password_remember(a, key, row.id);
+    throttle_give_back(&a->throttle, c->remote);
+    password_remember(a, key);
     return enter(c, row.id, row.name, row.kind, row.system);
 }
 

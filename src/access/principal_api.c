@@ -154,6 +154,25 @@ static int principals_list(struct ctx *c, const void *in, void *out_) {
     return rc;
 }
 
+static void forget_passwords(void *arg) {
+    (void)arg;
+    if (access_state) {
+        credential_forget(access_state);
+    }
+}
+
+/* Local mode ends for good: without anybody to administer the installation it would come back with
+ * the next start. */
+static int last_system(struct ctx *c, const struct principal_row *row, bool *last) {
+    int64_t others = 0;
+    int rc = db_get_i64(c,
+                        "SELECT count(*) FROM principal WHERE system = 1 AND disabled = 0 "
+                        "AND id <> ?",
+                        &others, NULL, "i", row->id);
+    *last = others == 0;
+    return rc;
+}
+
 static int principals_delete(struct ctx *c, const void *in_, void *out) {
     const struct name_in *in = in_;
     (void)out;
@@ -162,9 +181,16 @@ static int principals_delete(struct ctx *c, const void *in_, void *out) {
     if (rc == 0 && row.id == c->who.id) {
         rc = fail(c, ERR_CONFLICT, "You cannot delete yourself; another administrator can.");
     }
+    bool last = false;
+    if (rc == 0) {
+        rc = last_system(c, &row, &last);
+    }
+    if (rc == 0 && last) {
+        rc = fail(c, ERR_CONFLICT, "'%s' is the last who administers the installation.", in->name);
+    }
     if (rc == 0) {
         rc = principal_delete(c, row.id);
-        credential_forget(access_state);
+        db_after_commit(c, forget_passwords, NULL);
     }
     return rc;
 }
