@@ -483,7 +483,8 @@ static int check_query(struct decoder *x, const struct shape *shape, const struc
 int json_decode(struct ctx *c, enum dialect d, const struct shape *shape, json_t *body,
                 const struct pairs *query, const struct pairs *path, void *out) {
     struct decoder x = {.c = c, .d = d};
-    bool get = str_eq(c->method, "GET") || str_eq(c->method, "HEAD");
+    /* Without pairs it is no request that is decoded but a tree that some handler holds. */
+    bool get = query && (str_eq(c->method, "GET") || str_eq(c->method, "HEAD"));
     /* With arguments in the query string, a GET's body means nothing. */
     bool from_query = get && ((query && query->n > 0) || d != DIALECT_MLFLOW);
     if (from_query)

@@ -458,6 +458,18 @@ static void query_faults(void) {
     CHECK_HAS(c.err.message, "not UTF-8");
 }
 
+/* A pipeline's stored settings are decoded while a GET is answered. */
+static void a_tree_of_the_handlers_own(void) {
+    json_t *tree = NULL;
+    err_clear(&c);
+    c.method = "GET";
+    REQUIRE(json_parse(&c, DIALECT_PROBLEM, "{\"name\":\"abc\"}", 14, &tree) == 0);
+    struct deep d = {0};
+    CHECK_INT(json_decode(&c, DIALECT_PROBLEM, &shape_deep, tree, NULL, NULL, &d), 0);
+    CHECK_STR(d.name, "abc");
+    c.method = "";
+}
+
 int main(void) {
     ctx_begin(&c);
     RUN(every_type);
@@ -476,6 +488,7 @@ int main(void) {
     RUN(strict_shapes);
     RUN(query_and_path);
     RUN(query_faults);
+    RUN(a_tree_of_the_handlers_own);
     ctx_end(&c);
     return CHECK_END();
 }
