@@ -573,6 +573,10 @@ def restart(lab):
     infer(s, "mixed", [tensor("X", IX[:1])])
     assert lab.settled("forest")["state"] == "ready"
     infer(s, "forest", [tensor("X", IX[:1])])
+    end = time.monotonic() + 60
+    while s.get("/v2/health/ready").status != 200:
+        assert time.monotonic() < end, s.get("/v2/health/ready")
+        time.sleep(0.05)
     assert not os.listdir(os.path.join(s.data, "serving")), os.listdir(os.path.join(s.data, "serving"))
 
 

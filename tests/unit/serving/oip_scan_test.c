@@ -1,0 +1,282 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "oip_scan.h"
+
+#include "check.h"
+#include "quern/base/arena.h"
+#include "quern/core/ctx.h"
+
+#define X(rest) "{\"inputs\":[{\"name\":\"X\"," rest "}]}"
+#define FP(shape, data) X("\"shape\":" shape ",\"datatype\":\"FP32\",\"data\":" data)
+
+static const struct {
+    const char *text;
+    size_t count;
+    double first, last;
+} good[] = {
+    {FP("[1,4]", "[5.1,3.5,1.4,0.2]"), 4, 5.1, 0.2},
+    {FP("[1,4]", "[[5.1,3.5,1.4,0.2]]"), 4, 5.1, 0.2},
+    {FP("[2,2]", "[[1,2],[3,4]]"), 4, 1, 4},
+    {FP("[2,1,2]", "[[[1,2]],[[3,-4e1]]]"), 4, 1, -40},
+    {FP("[4]", " [ 1 , 2 ,\n3,\t4 ] "), 4, 1, 4},
+    {FP("[0,4]", "[]"), 0, 0, 0},
+    {FP("[2,0]", "[[],[]]"), 0, 0, 0},
+    {FP("[]", "[7]"), 1, 7, 7},
+    {FP("[1]", "[null]"), 1, NAN, NAN},
+    {X("\"data\":[1,2],\"datatype\":\"FP32\",\"shape\":[2]"), 2, 1, 2},
+    {"{\"inputs\":[{\"data\":[[1],[2]],\"shape\":[2,1],\"datatype\":\"FP32\",\"name\":\"X\"}]}", 2,
+     1, 2},
+    {"{\"model_name\":\"m\",\"x\":{\"a\":[1,{\"b\":null}]},\"parameters\":{\"content_type\":\"np\"}"
+     ","
+     "\"inputs\":[{\"name\":\"\\u0058\",\"extra\":[],\"shape\":[1],\"datatype\":\"FP32\",\"data\":["
+     "1]}],"
+     "\"outputs\":[]}",
+     1, 1, 1},
+};
+
+static int scan(struct ctx *c, const char *text, struct oip_request *q) {
+    ctx_begin(c);
+    /* A copy of exactly this length: a read past its NUL shows under the address sanitizer. */
+    char *copy = arena_strdup(c->arena, text);
+    return oip_scan(c, copy, strlen(copy), "", 0, q);
+}
+
+static void valid(void) {
+    for (size_t i = 0; i < ARRAY_LEN(good); i++) {
+        struct ctx c;
+        struct oip_request q;
+        int rc = scan(&c, good[i].text, &q);
+        CHECK_INT(rc, 0);
+        if (rc < 0) {
+            printf("  %s: %s\n", good[i].text, c.err.message);
+        } else {
+            const struct tensor *t = &q.inputs[0];
+            CHECK_STR(t->name, "X");
+            CHECK_INT(q.ninputs, 1);
+            CHECK_INT(t->count, good[i].count);
+            CHECK(q.wanted == NULL);
+            const float *data = t->data;
+            if (t->count && isnan(good[i].first))
+                CHECK(isnan(data[0]));
+            else if (t->count)
+                CHECK(data[0] == (float)good[i].first && data[t->count - 1] == (float)good[i].last);
+        }
+        ctx_end(&c);
+    }
+}
+
+static const struct {
+    const char *text, *says;
+} bad[] = {
+    {"", "empty"},
+    {"   ", "empty"},
+    {"[]", "an array"},
+    {"\"x\"", "a string"},
+    {"{", "byte 1: it ends"},
+    {"{}", "no inputs"},
+    {"{\"inputs\":null}", "inputs is null"},
+    {"{\"inputs\":[1]}", "inputs[0] is a number"},
+    {"{\"inputs\":[]} x", "follows"},
+    {"{\"inputs\":[],}", "name in double quotes"},
+    {"{\"inputs\":[],\"inputs\":[]}", "twice"},
+    {"{\"id\":1,\"inputs\":[]}", "id is a number"},
+    {"{'inputs':[]}", "byte 1"},
+    {"{\"inputs\" []}", "':'"},
+    {"{\"inputs\":[]", "ends"},
+    {"{\"a\":tru,\"inputs\":[]}", "true or false"},
+    {"{\"a\":nul}", "null"},
+    {"{\"a\":\"\x01\"}", "control character"},
+    {"{\"a\":\"\\x\"}", "escape"},
+    {"{\"a\":\"\\ud800\"}", "escape"},
+    {"{\"a\":\"\\udc00\"}", "escape"},
+    {"{\"a\":\"\\u12\"}", "escape"},
+    {"{\"a\":\"\xff\"}", "UTF-8"},
+    {"{\"a\":\"abc", "does not end"},
+    {"{\"a\":\"abc\\", "does not end"},
+    {"{\"a\":01}", "number"},
+    {"{\"a\":1.}", "number"},
+    {"{\"a\":NaN}", "NaN"},
+    {"{\"a\":-Infinity}", "number"},
+    {X("\"shape\":[1],\"datatype\":\"FP32\""), "neither data nor"},
+    {X("\"shape\":[1],\"data\":[1]"), "input 'X' has no datatype"},
+    {X("\"datatype\":\"FP32\",\"data\":[1]"), "input 'X' has no shape"},
+    {"{\"inputs\":[{\"shape\":[1],\"datatype\":\"FP32\",\"data\":[1]}]}", "input '#0' has no name"},
+    {X("\"name\":\"Y\",\"shape\":[1],\"datatype\":\"FP32\",\"data\":[1]"),
+     "name stands there twice"},
+    {X("\"shape\":[1],\"shape\":[1],\"datatype\":\"FP32\",\"data\":[1]"),
+     "shape stands there twice"},
+    {X("\"shape\":[1],\"datatype\":\"FP32\",\"data\":[1],\"data\":[1]"), "data stands there twice"},
+    {X("\"shape\":[1],\"datatype\":\"fp32\",\"data\":[1]"), "datatype 'fp32' is none of"},
+    {X("\"shape\":[1],\"datatype\":5,\"data\":[1]"), "datatype is a number"},
+    {X("\"shape\":1,\"datatype\":\"FP32\",\"data\":[1]"), "shape is a number"},
+    {FP("[\"1\"]", "[1]"), "shape holds a string"},
+    {FP("[-1]", "[1]"), "shape holds -1"},
+    {FP("[1.5]", "[1]"), "no size"},
+    {FP("[99999999999999999999]", "[1]"), "no size"},
+    {FP("[4294967296,4294967296,4294967296]", "[1]"), "too large"},
+    {FP("[1000000]", "[1]"), "more than the body can hold"},
+    {FP("[1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1]", "[1]"), "more than 16 dimensions"},
+    {FP("[2]", "[1]"), "data holds 1 elements; its shape wants 2"},
+    {FP("[2]", "[1,2,3]"), "more than the 2 elements"},
+    {FP("[2]", "[[1,2]]"), "element 0 is an array"},
+    {FP("[2,2]", "[[1,2]]"), "1 entries along axis 0; its shape wants 2"},
+    {FP("[2,2]", "[[1,2],[3,4],[5,6]]"), "more than 2 entries along axis 0"},
+    {FP("[2,2]", "[[1,2],[3]]"), "a row of data holds 1 elements; its shape wants 2"},
+    {FP("[2,2]", "[[1,2],3]"), "neither flat nor nested"},
+    {FP("[2]", "[1,\"2\"]"), "element 1 is a string; FP32 wants a number"},
+    {FP("[2]", "[1,true]"), "element 1 is a boolean"},
+    {FP("[2]", "[1,{}]"), "element 1 is an object"},
+    {FP("[1]", "[1e39]"), "out of the range of FP32"},
+    {FP("[1]", "[NaN]"), "NaN"},
+    {FP("[1]", "[Infinity]"), "NaN and Infinity"},
+    {FP("[1]", "7"), "data is a number"},
+    {FP("[2]", "[1 2]"), "',' or ']'"},
+    {FP("[1]", "[0x1]"), "',' or ']'"},
+    {X("\"shape\":[1],\"datatype\":\"INT64\",\"data\":[1.0]"),
+     "element 0 is 1.0; INT64 wants an integer"},
+    {X("\"shape\":[1],\"datatype\":\"UINT8\",\"data\":[256]"),
+     "element 0 is 256; UINT8 wants an integer in its range"},
+    {X("\"shape\":[1],\"datatype\":\"INT8\",\"data\":[null]"), "element 0 is null"},
+    {X("\"shape\":[1],\"datatype\":\"BOOL\",\"data\":[1]"), "BOOL wants true or false"},
+    {X("\"shape\":[1],\"datatype\":\"BYTES\",\"data\":[1]"), "BYTES wants a string"},
+    {X("\"shape\":[1],\"datatype\":\"FP16\",\"data\":[1]"), "FP16 cannot be told in JSON"},
+    {X("\"shape\":[1],\"datatype\":\"FP32\",\"parameters\":{\"binary_data_size\":4}"),
+     "0 bytes are left"},
+    {X("\"shape\":[1],\"datatype\":\"FP32\",\"data\":[1],\"parameters\":{\"binary_data_size\":4}"),
+     "both data"},
+    {X("\"shape\":[1],\"datatype\":\"FP32\",\"parameters\":{\"binary_data_size\":-4}"),
+     "no number of bytes"},
+    {"{\"inputs\":[],\"outputs\":[{}]}", "has no name"},
+    {"{\"inputs\":[],\"outputs\":[{\"name\":5}]}", "name is a number"},
+    {"{\"inputs\":[],\"outputs\":[{\"name\":\"y\",\"parameters\":{\"classification\":3}}]}",
+     "classification"},
+    {"{\"inputs\":[{\"name\":\"a\\u0000b\"}]}", "NUL"},
+};
+
+static void invalid(void) {
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+        struct ctx c;
+        struct oip_request q;
+        int rc = scan(&c, bad[i].text, &q);
+        CHECK_INT(rc, -ERR_INVALID);
+        if (rc == 0 || !strstr(c.err.message, bad[i].says))
+            printf("  %s:\n", bad[i].text);
+        CHECK_HAS(c.err.message, bad[i].says);
+        ctx_end(&c);
+    }
+}
+
+/* Every beginning of a request is refused, and none reads past its end. */
+static void cut_short(void) {
+    const char *text =
+        "{\"id\":\"\\u00e9\\ud83d\\ude00\",\"parameters\":{\"a\":true},\"inputs\":[{\"name\":\"X\","
+        "\"shape\":[2,2],\"datatype\":\"FP32\",\"data\":[[1.5e3,-2],[null,0.25]]},{\"name\":\"S\","
+        "\"datatype\":\"BYTES\",\"data\":[\"a\\n\"],\"shape\":[1]}],\"outputs\":[{\"name\":\"y\"}]"
+        "}";
+    for (size_t n = 0; n <= strlen(text); n++) {
+        struct ctx c;
+        struct oip_request q;
+        ctx_begin(&c);
+        char *copy = arena_strndup(c.arena, text, n);
+        int rc = oip_scan(&c, copy, n, "", 0, &q);
+        CHECK_INT(rc, n == strlen(text) ? 0 : -ERR_INVALID);
+        ctx_end(&c);
+    }
+}
+
+static void deep(void) {
+    char text[4096];
+    for (int n = 60; n <= 70; n += 10) {
+        size_t at = (size_t)snprintf(text, sizeof text, "{\"a\":");
+        memset(text + at, '[', (size_t)n);
+        memset(text + at + n, ']', (size_t)n);
+        snprintf(text + at + 2 * n, 64, ",\"inputs\":[]}");
+        struct ctx c;
+        struct oip_request q;
+        CHECK_INT(scan(&c, text, &q), n < 64 ? 0 : -ERR_INVALID);
+        if (n > 64)
+            CHECK_HAS(c.err.message, "deeper than 64");
+        ctx_end(&c);
+    }
+}
+
+static void strings(void) {
+    struct ctx c;
+    struct oip_request q;
+    int rc = scan(&c,
+                  "{\"id\":\"x\\\"1\",\"inputs\":[{\"name\":\"S\",\"shape\":[4],\"datatype\":"
+                  "\"BYTES\",\"data\":"
+                  "[\"plain\",\"\\u00fc\\n\\/\",\"\\ud83d\\ude00\",\"a\\u0000b\"]}]}",
+                  &q);
+    CHECK_INT(rc, 0);
+    if (rc == 0) {
+        const struct bytes *b = q.inputs[0].data;
+        CHECK(q.id.len == 3 && memcmp(q.id.data, "x\"1", 3) == 0);
+        CHECK(b[0].len == 5 && memcmp(b[0].data, "plain", 5) == 0);
+        CHECK(b[1].len == 4 && memcmp(b[1].data, "\xC3\xBC\n/", 4) == 0);
+        CHECK(b[2].len == 4 && memcmp(b[2].data, "\xF0\x9F\x98\x80", 4) == 0);
+        CHECK(b[3].len == 3 && memcmp(b[3].data, "a\0b", 3) == 0);
+    }
+    ctx_end(&c);
+}
+
+#define RAW(type, shape, size)                                                                     \
+    "{\"inputs\":[{\"name\":\"X\",\"shape\":" shape ",\"datatype\":\"" type                        \
+    "\",\"parameters\":{\"binary_data_size\":" size                                                \
+    "}}],\"parameters\":{\"binary_data_output\":true},"                                            \
+    "\"outputs\":[{\"name\":\"y\",\"parameters\":{\"binary_data\":false}}]}"
+
+static int raw(struct ctx *c, const char *json, const char *bytes, size_t n,
+               struct oip_request *q) {
+    ctx_begin(c);
+    char *copy = arena_dup(c->arena, bytes, n ? n : 1);
+    return oip_scan(c, json, strlen(json), copy, n, q);
+}
+
+static void binary(void) {
+    struct ctx c;
+    struct oip_request q;
+    float f[2] = {1.5f, -2};
+    CHECK_INT(raw(&c, RAW("FP32", "[2]", "8"), (const char *)f, 8, &q), 0);
+    CHECK(memcmp(q.inputs[0].data, f, 8) == 0);
+    CHECK(q.binary && q.nwanted == 1 && q.wanted_form[0] == OIP_FORM_JSON);
+    CHECK_STR(q.wanted[0], "y");
+    ctx_end(&c);
+    CHECK_INT(raw(&c, RAW("BYTES", "[2]", "11"), "\2\0\0\0ab\1\0\0\0z", 11, &q), 0);
+    const struct bytes *b = q.inputs[0].data;
+    CHECK(b[0].len == 2 && memcmp(b[0].data, "ab", 2) == 0 && b[1].len == 1 && b[1].data[0] == 'z');
+    ctx_end(&c);
+    CHECK_INT(raw(&c, RAW("FP16", "[1]", "2"), "\0\x3c", 2, &q), 0);
+    ctx_end(&c);
+    static const struct {
+        const char *json, *bytes;
+        size_t n;
+        const char *says;
+    } rows[] = {
+        {RAW("FP32", "[2]", "8"), "1234567", 7, "7 bytes are left"},
+        {RAW("FP32", "[2]", "7"), "1234567", 7, "want 8"},
+        {RAW("FP32", "[2]", "8"), "12345678x", 9, "belong to no input"},
+        {RAW("BOOL", "[2]", "2"), "\1\2", 2, "element 1 is byte 2"},
+        {RAW("BYTES", "[1]", "5"), "\2\0\0\0a", 5, "longer than the binary data"},
+        {RAW("BYTES", "[1]", "6"), "\1\0\0\0az", 6, "1 bytes follow"},
+        {RAW("BYTES", "[3]", "8"), "\0\0\0\0\0\0\0\0", 8, "too few"},
+        {RAW("BYTES", "[1]", "5"),
+         "\xff\xff\xff\xff"
+         "a",
+         5, "longer"},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        CHECK_INT(raw(&c, rows[i].json, rows[i].bytes, rows[i].n, &q), -ERR_INVALID);
+        CHECK_HAS(c.err.message, rows[i].says);
+        ctx_end(&c);
+    }
+}
+
+int main(void) {
+    RUN(valid);
+    RUN(invalid);
+    RUN(cut_short);
+    RUN(deep);
+    RUN(strings);
+    RUN(binary);
+    return CHECK_END();
+}
