@@ -22,7 +22,7 @@
 #include "quern/base/thread.h"
 #include "quern/metric/metric.h"
 
-#define TICK_MS 125             /* deadlines; streams are asked again every second tick */
+#define TICK_MS 125 /* deadlines; streams are asked again every second tick */
 /* The library's memory per connection: a head of STRICT_HEAD_MAX with its fields, the head of the
  * answer, I/O buffers. It clears all of it for each request, so more costs speed. */
 #define POOL_BYTES (STRICT_HEAD_MAX + (8u << 10))
@@ -80,7 +80,8 @@ static size_t no_unescape(void *arg, struct MHD_Connection *conn, char *text) {
     return strlen(text);
 }
 
-static void library_log(void *arg, const char *fmt, va_list ap) {
+__attribute__((format(printf, 2, 0))) static void library_log(void *arg, const char *fmt,
+                                                              va_list ap) {
     (void)arg;
     char line[512];
     vsnprintf(line, sizeof(line), fmt, ap);
