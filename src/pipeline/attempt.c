@@ -196,9 +196,9 @@ static int keep_attempt(struct ctx *c, struct settlement *s) {
         s->attempt->id);
 }
 
-/* A model in the outputs is shown among the artifacts of the tracking run, so that MLflow's own
- * names reach it. */
-static int link_model(struct ctx *c, const struct settlement *s, const struct collected *o) {
+/* Outputs are shown among the artifacts of the tracking run, so that MLflow's own names, and the
+ * doors to blobs, reach them. */
+static int link_output(struct ctx *c, const struct settlement *s, const struct collected *o) {
     char *root;
     int rc = run_artifact_root(c, s->attempt->tracking_run_id, &root);
     for (size_t i = 0; rc == 0 && i < o->n; i++) {
@@ -219,8 +219,8 @@ static int keep_outputs(struct ctx *c, const struct settlement *s) {
         for (size_t k = 0; rc == 0 && k < o->n; k++) {
             rc = blob_ref_add(c, owner, o->files[k].sha256);
         }
-        if (rc == 0 && str_eq(o->row.kind, "model") && s->attempt->tracking_run_id) {
-            rc = link_model(c, s, o);
+        if (rc == 0 && s->attempt->tracking_run_id) {
+            rc = link_output(c, s, o);
         }
     }
     return rc;

@@ -111,10 +111,15 @@ static int judge_better(struct ctx *c, const struct gate_rule *rule, const struc
         out->values[out->n++] =
             (struct gate_value){.metric = ch->name, .value = ch->value, .holds = true};
         out->passed = rule->or_equal || rule->margin > 0 ? gain >= rule->margin : gain > 0;
-        out->reason = arena_printf(c->arena, "%s is %s, that of %s %s%s%s", rule->metric,
-                                   number(c, *mine), ch->name, number(c, ch->value),
-                                   rule->margin > 0 ? "; wanted a gain of " : "",
-                                   rule->margin > 0 ? number(c, rule->margin) : "");
+        const char *by = rule->margin > 0
+                             ? arena_printf(c->arena, " by at least %s", number(c, rule->margin))
+                             : "";
+        out->reason = out->passed
+                          ? arena_printf(c->arena, "%s is %s, %s has %s", rule->metric,
+                                         number(c, *mine), ch->name, number(c, ch->value))
+                          : arena_printf(c->arena, "%s is %s, %s than %s (%s)%s", rule->metric,
+                                         number(c, *mine), rule->or_equal ? "worse" : "not better",
+                                         ch->name, number(c, ch->value), by);
     }
     out->values[0].holds = out->passed;
     return 0;

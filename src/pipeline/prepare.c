@@ -44,7 +44,8 @@ char *attempt_place_path(struct ctx *c, const char *run_id, const char *instance
     return arena_printf(c->arena, "work/%s/%s/%lld", run_id, name, (long long)number);
 }
 
-/* Scope in which everything that belongs to this attempt alone has a fixed stand-in. */
+/* Scope in which the places and the tracking run of this attempt have fixed stand-ins. The id of
+ * the pipeline run has none: a step that names it is about this run and no other. */
 static int stand_ins(struct launch *l, json_t *root) {
     json_t *map = json_object();
     json_object_set_new(root, "inputs", map);
@@ -59,9 +60,6 @@ static int stand_ins(struct launch *l, json_t *root) {
     json_object_set_new(
         root, "step",
         json_pack("{s:s,s:s,s:s}", "name", l->row->name, "run_id", "", "attempt", ""));
-    json_object_set_new(root, "run",
-                        json_pack("{s:s,s:s,s:s}", "id", "", "tracking_id", "", "commit",
-                                  l->view->v.run.git.commit ? l->view->v.run.git.commit : ""));
     return 0;
 }
 

@@ -109,14 +109,14 @@ static void feed_close(void *state) {
 }
 
 static void say_line(struct feed *f, const char *line, size_t n) {
-    if (!f->stamps && n >= STAMP_LENGTH && line[23] == 'Z') {
-        line += STAMP_LENGTH;
-        n -= STAMP_LENGTH;
-    }
+    bool bare = !f->stamps && n >= STAMP_LENGTH && line[23] == 'Z';
     if (f->sse) {
         buf_puts(&f->pending, "data: ");
     }
-    buf_put(&f->pending, line, n);
+    if (bare && line[25] == 'k') { /* not the step's words */
+        buf_puts(&f->pending, "[keeper] ");
+    }
+    buf_put(&f->pending, line + (bare ? STAMP_LENGTH : 0), n - (bare ? STAMP_LENGTH : 0));
     buf_putc(&f->pending, '\n');
 }
 

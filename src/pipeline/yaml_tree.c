@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <jansson.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <yaml.h>
@@ -227,6 +228,45 @@ static int read_document(struct reader *r, struct node **out) {
                              "\"steps\"");
 }
 
+static bool surrogate(const char *s, const char *end, unsigned *value) {
+    unsigned char hex[2];
+    if (end - s < 6 || s[0] != '\\' || s[1] != 'u' || !hex_decode(s + 2, 4, hex)) {
+        return false;
+    }
+    *value = (unsigned)hex[0] << 8 | hex[1];
+    return *value >= 0xd800 && *value <= 0xdfff;
+}
+
+/* JSON writes characters beyond the first plane as two escapes, which YAML does not know: each pair
+ * becomes YAML's \U escape. Escapes occur in quoted text only, and there a backslash always
+ * takes the next character with it. */
+static const char *join_surrogates(struct ctx *c, const char *text, size_t *n) {
+    const char *end = text + *n, *first = text;
+    while (first < end && (*first == ' ' || *first == '\n' || *first == '\r' || *first == '\t')) {
+        first++;
+    }
+    if (first == end || *first != '{') {
+        return text;
+    }
+    char *out = arena_alloc(c->arena, *n + 1), *to = out;
+    for (const char *at = text; at < end;) {
+        unsigned high, low;
+        if (surrogate(at, end, &high) && high < 0xdc00 && surrogate(at + 6, end, &low) &&
+            low >= 0xdc00) {
+            unsigned code = 0x10000 + ((high - 0xd800) << 10) + (low - 0xdc00);
+            to += snprintf(to, 11, "\\U%08x", code); /* shorter than the twelve it replaces */
+            at += 12;
+        } else {
+            size_t take = *at == '\\' && end - at > 1 ? 2 : 1;
+            memcpy(to, at, take);
+            to += take;
+            at += take;
+        }
+    }
+    *n = (size_t)(to - out);
+    return out;
+}
+
 int yaml_parse(struct ctx *c, const char *text, size_t n, struct node **out) {
     *out = NULL;
     if (n > YAML_TEXT_CAP) {
@@ -236,6 +276,7 @@ int yaml_parse(struct ctx *c, const char *text, size_t n, struct node **out) {
     if (!utf8_valid(text, n)) {
         return fail_field(c, ERR_INVALID, "definition", "the definition is not valid UTF-8");
     }
+    text = join_surrogates(c, text, &n);
     struct reader r = {.c = c};
     if (!yaml_parser_initialize(&r.parser)) {
         mem_die();

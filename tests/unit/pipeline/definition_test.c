@@ -15,14 +15,6 @@ struct deploy {
 SHAPE(shape_deploy, "Deploy", struct deploy, FIELD(struct deploy, endpoint, T_STR, F_REQUIRED, ""),
       FIELD(struct deploy, model, T_STR, F_REQUIRED, ""));
 static const struct step_action deploy_action = {.name = "deploy", .with = &shape_deploy};
-struct reg {
-    const char *model, *from, *alias, *description;
-};
-SHAPE(shape_reg, "Register", struct reg, FIELD(struct reg, model, T_STR, F_REQUIRED, ""),
-      FIELD(struct reg, from, T_STR, F_REQUIRED, ""), FIELD(struct reg, alias, T_STR, 0, ""),
-      FIELD(struct reg, description, T_STR, 0, ""));
-static const struct step_action register_action = {.name = "register", .with = &shape_reg};
-
 static const char example[] =
     "name: breast-cancer\n"
     "description: From table to endpoint.\n"
@@ -120,6 +112,21 @@ static void steps_in_any_order(void) {
     CHECK_INT(d ? d->steps[1].inputs[0].step : 99, 0);
     ctx_end(&c);
     CHECK_INT(parse(&c, "{\"name\": \"p\", \"steps\": {\"a\": {\"run\": [\"true\"]}}}", &d), 0);
+    ctx_end(&c);
+}
+
+/* What a JSON writer may send: escapes of two halves, escaped slashes, an escaped backslash. */
+static void json_escapes(void) {
+    struct ctx c;
+    struct definition *d;
+    static const char text[] =
+        "{\"name\": \"p\", \"description\": \"\\ud83d\\ude00 \\/ \\\\ud83d\\u00fc\", "
+        "\"steps\": {\"a\": {\"run\": [\"true\"]}}}";
+    CHECK_INT(parse(&c, text, &d), 0);
+    CHECK_STR(d ? d->description : c.err.message, "\U0001F600 / \\ud83d\u00fc");
+    ctx_end(&c);
+    CHECK_INT(parse(&c, "{\"name\": \"p\", \"description\": \"\\ud83d\"}", &d), -ERR_INVALID);
+    CHECK_HAS(c.err.message, "line 1, column ");
     ctx_end(&c);
 }
 
@@ -288,9 +295,9 @@ static void schema_is_current(void) {
 
 int main(void) {
     pipeline_action(&deploy_action);
-    pipeline_action(&register_action);
     RUN(good_definition);
     RUN(steps_in_any_order);
+    RUN(json_escapes);
     RUN(bad_definitions);
     RUN(bounded);
     RUN(params);
