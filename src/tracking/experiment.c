@@ -84,6 +84,8 @@ int experiment_create(struct ctx *c, const char *name, const char *location,
                       const struct list *tags, int64_t *id) {
     int rc = experiment_writer_check(c);
     if (!rc)
+        rc = items_check(c, "tags", tags->n);
+    if (!rc)
         rc = text_limit(c, "name", name, NAME_MAX_POINTS);
     if (!rc && location && *location)
         rc = location_check(c, location);

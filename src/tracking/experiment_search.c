@@ -56,6 +56,8 @@ static int emit_tag(struct ctx *c, struct sql *q, const struct filter_clause *f)
 static int emit_filter(struct ctx *c, struct sql *q, const char *text) {
     struct filter f;
     int rc = filter_parse(c, text, &f);
+    if (!rc)
+        rc = filter_size_check(c, f.n, 0, 0);
     for (size_t i = 0; !rc && i < f.n; i++) {
         const char *e = f.clauses[i].entity;
         sql_add(c, q, " AND ", "");
@@ -79,6 +81,9 @@ static int emit_order(struct ctx *c, struct sql *q, const struct strs *order) {
         {"creation_time", "e.created_ms, ", "e.created_ms DESC, "},
         {"last_update_time", "e.updated_ms, ", "e.updated_ms DESC, "},
     };
+    int fits = filter_size_check(c, 0, order->n, 0);
+    if (fits)
+        return fits;
     sql_add(c, q, " ORDER BY ", "");
     for (size_t i = 0; i < order->n; i++) {
         struct order_term t;

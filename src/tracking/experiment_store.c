@@ -105,7 +105,7 @@ int experiment_load_tags(struct ctx *c, struct experiment *items, size_t n) {
             p->key = stmt_text(c, st, 0);
             p->value = stmt_text(c, st, 1);
         }
-        if (rc < 0)
+        if (rc < 0 || (rc = answer_check(c)) != 0)
             return rc;
     }
     return 0;

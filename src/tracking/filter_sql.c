@@ -9,6 +9,24 @@
 #include "quern/db/db.h"
 #include "quern/json/json_out.h"
 
+int filter_size_check(struct ctx *c, size_t clauses, size_t orders, size_t experiments) {
+    const struct {
+        const char *field, *what;
+        size_t n, most;
+    } sizes[] = {
+        {"filter", "clauses", clauses, FILTER_CLAUSES},
+        {"order_by", "keys", orders, FILTER_ORDERS},
+        {"experiment_ids", "experiments", experiments, FILTER_EXPERIMENTS},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(sizes); i++)
+        if (sizes[i].n > sizes[i].most)
+            return fail_field(c, ERR_INVALID, sizes[i].field,
+                              "Invalid value for parameter '%s' supplied: it holds %zu %s, at most "
+                              "%zu are allowed",
+                              sizes[i].field, sizes[i].n, sizes[i].what, sizes[i].most);
+    return 0;
+}
+
 int filter_ops_check(struct ctx *c, const struct filter_clause *f, unsigned ops) {
     if (ops & 1u << f->op)
         return 0;

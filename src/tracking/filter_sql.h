@@ -18,6 +18,12 @@ struct sql;
 #define OPS_LIST (1u << OP_IN | 1u << OP_NOT_IN)
 #define OPS_NULL (1u << OP_IS_NULL | 1u << OP_NOT_NULL)
 
+#define FILTER_CLAUSES 100
+#define FILTER_ORDERS 20
+#define FILTER_EXPERIMENTS 10000
+
+/* A statement has room for so much; more is refused by name. */
+int filter_size_check(struct ctx *c, size_t clauses, size_t orders, size_t experiments);
 /* "Invalid comparator '>' not one of '{...}'" unless the clause's operator is in the set. */
 int filter_ops_check(struct ctx *c, const struct filter_clause *f, unsigned ops);
 /* The operand must be a number; `what` ends "Expected numeric value type for ...". */

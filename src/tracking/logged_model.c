@@ -13,6 +13,7 @@
 #include "quern/base/str.h"
 #include "quern/core/ctx.h"
 #include "quern/tracking/tracking.h"
+#include "rows.h"
 #include "run.h"
 #include "run_lineage.h"
 #include "run_name.h"
@@ -45,7 +46,7 @@ static int find_own(struct ctx *c, const char *model_id, struct logged_model *m)
 
 static int put_tags(struct ctx *c, int64_t row, const struct list *tags) {
     const struct pair *t = tags->items;
-    int rc = 0;
+    int rc = items_check(c, "tags", tags->n);
     for (size_t i = 0; rc >= 0 && i < tags->n; i++) {
         rc = key_check(c, "key", t[i].key);
         if (rc >= 0)
@@ -57,7 +58,9 @@ static int put_tags(struct ctx *c, int64_t row, const struct list *tags) {
 
 static int put_params(struct ctx *c, int64_t row, const struct list *params) {
     const struct pair *p = params->items;
-    int rc = keys_distinct(c, params, "parameter");
+    int rc = items_check(c, "params", params->n);
+    if (!rc)
+        rc = keys_distinct(c, params, "parameter");
     for (size_t i = 0; rc >= 0 && i < params->n; i++) {
         rc = key_check(c, "key", p[i].key);
         if (rc >= 0)
@@ -155,7 +158,9 @@ int logged_model_delete_tag(struct ctx *c, const char *model_id, const char *key
 
 int logged_model_log_params(struct ctx *c, const char *model_id, const struct list *params) {
     struct logged_model m;
-    int rc = find_own(c, model_id, &m);
+    int rc = items_check(c, "params", params->n);
+    if (!rc)
+        rc = find_own(c, model_id, &m);
     if (!rc)
         rc = logged_model_fill(c, &m);
     const struct pair *old = rc ? NULL : m.data->params.items, *p = params->items;

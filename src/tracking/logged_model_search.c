@@ -177,7 +177,8 @@ static int read_page(struct ctx *c, struct sql *q, int64_t limit, int64_t offset
     }
     struct logged_model *m = out->models.items;
     for (size_t i = 0; rc >= 0 && i < out->models.n; i++)
-        rc = logged_model_fill(c, &m[i]);
+        if ((rc = logged_model_fill(c, &m[i])) == 0)
+            rc = answer_check(c);
     return rc < 0 ? rc : 0;
 }
 
@@ -191,6 +192,8 @@ int logged_model_search(struct ctx *c, const struct logged_model_search *in,
     int rc = page_offset(c, in->page_token, &offset);
     if (!rc)
         rc = filter_parse(c, in->filter, &f);
+    if (!rc)
+        rc = filter_size_check(c, f.n + in->datasets.n, in->order_by.n, in->experiment_ids.n);
     if (rc)
         return rc;
     int64_t *ids = ARENA_ARRAY(c->arena, int64_t, in->experiment_ids.n + 1);

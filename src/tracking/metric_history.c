@@ -11,6 +11,7 @@
 #include "quern/core/page.h"
 #include "run.h"
 
+#define HISTORY_POINTS 100000 /* on one page when the caller names no number */
 #define BULK_RUNS 100
 #define BULK_POINTS 25000
 #define INTERVAL_POINTS 2500
@@ -37,11 +38,8 @@ int metric_history(struct ctx *c, const struct history_wish *in, struct history_
     rc = find_series(c, in->run_id, in->metric_key, &r, &key);
     if (rc <= 0)
         return rc;
-    if (limit == 0)
-        return metric_read_history(c, r.row, in->metric_key, key, offset, -1, NULL, &out->metrics,
-                                   &cap);
-    if (limit > INT32_MAX)
-        limit = INT32_MAX;
+    if (limit == 0 || limit > HISTORY_POINTS)
+        limit = HISTORY_POINTS;
     rc = metric_read_history(c, r.row, in->metric_key, key, offset, limit + 1, NULL, &out->metrics,
                              &cap);
     if (rc < 0 || out->metrics.n <= (size_t)limit)

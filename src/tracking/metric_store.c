@@ -45,6 +45,8 @@ static int read_points(struct ctx *c, struct stmt *st, const char *key, const ch
                        struct list *out, size_t *cap) {
     int rc;
     while ((rc = stmt_next(st)) > 0) {
+        if ((rc = answer_check(c)) != 0)
+            break;
         struct metric_value *m = list_push(c, out, cap, sizeof *m);
         m->key = key;
         m->value = SET_F64(stmt_i64(st, 1) ? __builtin_nan("") : stmt_f64(st, 0));
@@ -52,6 +54,7 @@ static int read_points(struct ctx *c, struct stmt *st, const char *key, const ch
         m->step = SET_I64(stmt_i64(st, 3));
         m->run_id = run_id;
     }
+    stmt_end(st);
     return rc;
 }
 

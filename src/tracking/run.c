@@ -13,6 +13,7 @@
 #include "quern/base/id.h"
 #include "quern/base/str.h"
 #include "quern/core/ctx.h"
+#include "rows.h"
 #include "run_lineage.h"
 #include "run_name.h"
 #include "run_store.h"
@@ -51,7 +52,9 @@ static const char *find_pair(const struct list *l, const char *key) {
 
 static int tags_check(struct ctx *c, const struct list *tags) {
     const struct pair *t = tags->items;
-    int rc = keys_distinct(c, tags, "tag");
+    int rc = items_check(c, "tags", tags->n);
+    if (!rc)
+        rc = keys_distinct(c, tags, "tag");
     for (size_t i = 0; !rc && i < tags->n; i++)
         rc = key_check(c, member_path(c, "tags", i, "key"), t[i].key);
     return rc;

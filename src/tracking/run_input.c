@@ -18,7 +18,9 @@
 
 static int dataset_check(struct ctx *c, const struct dataset_input *d) {
     const struct pair *t = d->tags.items;
-    int rc = text_limit(c, "name", d->dataset->name, 500);
+    int rc = items_check(c, "tags", d->tags.n);
+    if (!rc)
+        rc = text_limit(c, "name", d->dataset->name, 500);
     if (!rc)
         rc = text_limit(c, "digest", d->dataset->digest, 36);
     if (!rc)
@@ -90,7 +92,11 @@ int run_log_inputs(struct ctx *c, const struct inputs_wish *in) {
     struct run_ref r;
     const struct dataset_input *d = in->datasets.items;
     const struct model_ref *m = in->models.items;
-    int rc = run_id_check(c, in->run_id);
+    int rc = items_check(c, "datasets", in->datasets.n);
+    if (!rc)
+        rc = items_check(c, "models", in->models.n);
+    if (!rc)
+        rc = run_id_check(c, in->run_id);
     for (size_t i = 0; !rc && i < in->datasets.n; i++)
         rc = dataset_check(c, &d[i]);
     if (!rc)
@@ -108,7 +114,9 @@ int run_log_inputs(struct ctx *c, const struct inputs_wish *in) {
 int run_log_outputs(struct ctx *c, const struct outputs_wish *in) {
     struct run_ref r;
     const struct model_ref *m = in->models.items;
-    int rc = run_for_write(c, in->run_id, &r);
+    int rc = items_check(c, "models", in->models.n);
+    if (!rc)
+        rc = run_for_write(c, in->run_id, &r);
     for (size_t i = 0; !rc && i < in->models.n; i++) {
         rc = put_model(c, &r, true, m[i].model_id, m[i].step.v);
         if (!rc)

@@ -49,6 +49,7 @@ static int load_infos(struct load *l) {
         if (i < l->n)
             read_info(l->c, st, 1, l->runs[i].info);
     }
+    stmt_end(st);
     return rc;
 }
 
@@ -64,11 +65,14 @@ static int load_pairs(struct load *l, const char *sql, bool tags) {
         size_t i = (size_t)stmt_i64(st, 0);
         if (i >= l->n)
             continue;
+        if ((rc = answer_check(l->c)) != 0)
+            break;
         struct run_data *d = l->runs[i].data;
         struct pair *p = push_pair(l, tags ? &d->tags : &d->params, i);
         p->key = stmt_text(l->c, st, 1);
         p->value = stmt_text(l->c, st, 2);
     }
+    stmt_end(st);
     return rc;
 }
 
@@ -84,12 +88,15 @@ static int load_metrics(struct load *l) {
         size_t i = (size_t)stmt_i64(st, 0);
         if (i >= l->n)
             continue;
+        if ((rc = answer_check(l->c)) != 0)
+            break;
         struct metric_value *m = list_push(l->c, &l->runs[i].data->metrics, &l->caps[i], sizeof *m);
         m->key = stmt_text(l->c, st, 1);
         m->value = SET_F64(stmt_i64(st, 3) ? __builtin_nan("") : stmt_f64(st, 2));
         m->timestamp = SET_I64(stmt_i64(st, 4));
         m->step = SET_I64(stmt_i64(st, 5));
     }
+    stmt_end(st);
     return rc;
 }
 
@@ -111,6 +118,8 @@ static int load_datasets(struct load *l) {
         size_t i = (size_t)stmt_i64(st, 0);
         if (i >= l->n)
             continue;
+        if ((rc = answer_check(l->c)) != 0)
+            break;
         if (!in || last_run != (int64_t)i || last_set != stmt_i64(st, 1)) {
             last_run = (int64_t)i;
             last_set = stmt_i64(st, 1);
@@ -130,6 +139,7 @@ static int load_datasets(struct load *l) {
             p->value = stmt_text(l->c, st, 9);
         }
     }
+    stmt_end(st);
     return rc;
 }
 
@@ -145,6 +155,8 @@ static int load_models(struct load *l) {
         size_t i = (size_t)stmt_i64(st, 0);
         if (i >= l->n)
             continue;
+        if ((rc = answer_check(l->c)) != 0)
+            break;
         bool output = stmt_i64(st, 1) != 0;
         struct model_ref *m = NULL;
         if (!output)
@@ -157,6 +169,7 @@ static int load_models(struct load *l) {
         if (output)
             m->step = SET_I64(stmt_i64(st, 3));
     }
+    stmt_end(st);
     return rc;
 }
 

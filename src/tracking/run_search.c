@@ -2,6 +2,7 @@
 #include "run_search.h"
 
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "filter_sql.h"
@@ -15,6 +16,7 @@
 
 #define DEFAULT_RESULTS 1000
 #define MAX_RESULTS 50000
+#define MAX_OFFSET 1000000000 /* no run lies beyond */
 
 struct attribute {
     const char *name, *column;
@@ -209,22 +211,31 @@ static int plan_orders(struct ctx *c, const struct run_search *in, struct search
     return 0;
 }
 
+static int by_number(const void *a, const void *b) {
+    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+    return x < y ? -1 : x > y;
+}
+
 static int plan_experiments(struct ctx *c, const struct strs *ids, struct search_plan *p) {
     p->experiments = ARENA_ARRAY(c->arena, int64_t, ids->n + 1);
     for (size_t i = 0; i < ids->n; i++) {
         int64_t id = 0, known = 0;
-        bool found = false, again = false;
+        bool found = false;
         if (!str_to_i64(ids->items[i], &id))
             continue;
         int rc = db_get_i64(c, "SELECT id FROM experiment WHERE id = ? AND project_id = ?", &known,
                             &found, "ii", id, c->project);
         if (rc < 0)
             return rc;
-        for (size_t k = 0; k < p->nexperiments; k++)
-            again |= p->experiments[k] == id;
-        if (found && !again)
+        if (found)
             p->experiments[p->nexperiments++] = id;
     }
+    size_t n = 0;
+    qsort(p->experiments, p->nexperiments, sizeof *p->experiments, by_number);
+    for (size_t i = 0; i < p->nexperiments; i++)
+        if (i == 0 || p->experiments[i] != p->experiments[i - 1])
+            p->experiments[n++] = p->experiments[i];
+    p->nexperiments = n;
     p->nothing = p->nexperiments == 0;
     return 0;
 }
@@ -248,7 +259,10 @@ static int plan_limits(struct ctx *c, const struct run_search *in, struct search
         p->deleted = 1;
     else if (str_eq(in->run_view_type, "ALL"))
         p->deleted = -1;
-    return page_offset(c, in->page_token, &p->offset);
+    int rc = page_offset(c, in->page_token, &p->offset);
+    if (p->offset > MAX_OFFSET)
+        p->offset = MAX_OFFSET;
+    return rc;
 }
 
 int run_search_plan(struct ctx *c, const struct run_search *in, struct search_plan *p) {
@@ -257,6 +271,8 @@ int run_search_plan(struct ctx *c, const struct run_search *in, struct search_pl
     int rc = plan_limits(c, in, p);
     if (!rc)
         rc = filter_parse(c, in->filter, &f);
+    if (!rc)
+        rc = filter_size_check(c, f.n, in->order_by.n, in->experiment_ids.n);
     if (!rc)
         rc = plan_experiments(c, &in->experiment_ids, p);
     if (rc)

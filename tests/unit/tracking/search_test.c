@@ -163,6 +163,34 @@ static void refusals(void) {
     CHECK_HAS(names(",\"max_results\":50001"), "Invalid value 50001 for parameter 'max_results'");
     CHECK_HAS(names(",\"max_results\":0"), "It must be a positive integer");
     CHECK_STR(fx_call("runs.search", "{}"), "{}");
+    struct buf many = {0};
+    for (int i = 0; i < 100; i++)
+        buf_printf(&many, "%smetrics.m%d > 0", i ? " AND " : "", i);
+    CHECK_STR(names(",\"filter\":\"%s\"", many.data), "");
+    CHECK_HAS(
+        names(",\"filter\":\"%s AND metrics.m > 0\"", many.data),
+        "Invalid value for parameter 'filter' supplied: it holds 101 clauses, at most 100 are "
+        "allowed");
+    buf_clear(&many);
+    for (int i = 0; i < 100; i++)
+        buf_printf(&many, "%smetrics.m <= 2", i ? " AND " : "");
+    CHECK_STR(names(",\"filter\":\"%s\",\"order_by\":[\"run_name\"]", many.data), "a b c e");
+    buf_clear(&many);
+    for (int i = 0; i < 20; i++)
+        buf_printf(&many, "%s\"metrics.m%d\"", i ? "," : "", i);
+    CHECK_INT(strlen(names(",\"order_by\":[%s]", many.data)), 13);
+    CHECK_HAS(names(",\"order_by\":[%s,\"metrics.m\"]", many.data), "it holds 21 keys, at most 20");
+    buf_clear(&many);
+    buf_puts(&many, "'x'");
+    for (int i = 0; i < 20000; i++)
+        buf_puts(&many, ",'y'");
+    CHECK_STR(names(",\"filter\":\"run_id IN (%s)\"", many.data), "");
+    buf_free(&many);
+    /* an offset of 9223372036854775807 */
+    CHECK_STR(names(",\"page_token\":\"eyJvZmZzZXQiOiA5MjIzMzcyMDM2ODU0Nzc1ODA3fQ==\"%s",
+                    FILTER("metrics.m > 0")),
+              "");
+    CHECK_INT(fx_status, 200);
     CHECK_STR(fx_call("runs.search", "{\"experiment_ids\":[\"x\",\"99\"]}"), "{}");
     fx_end();
 }
