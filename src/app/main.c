@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "command.h"
 #include "quern/base/fd.h"
@@ -8,6 +10,10 @@
 
 int main(int argc, char **argv) {
     fd_reserve_std();
+    /* Newer ONNX Runtimes report to their maker, from a database in the user's home. Nothing that
+     * this program loads may; set here, before any thread could read the environment. */
+    setenv("ORT_DISABLE_TELEMETRY", "1", 1);
+    umask(077); /* whatever a command writes, a data directory, a backup, is its user's alone */
     /* The program starts itself again as these two; they are no commands for people. */
     if (argc == 3 && strcmp(argv[1], "keeper") == 0) {
         return keeper_main(argv[2]);
