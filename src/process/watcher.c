@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "folder.h"
+#include "keeper_image.h"
 #include "quern/base/arena.h"
 #include "quern/base/clock.h"
 #include "quern/base/fd.h"
@@ -40,6 +41,7 @@ struct watch {
 
 struct watcher {
     char *self_exe;
+    int image; /* memfd of the small keeper, or -1 */
     process_exited *exited;
     void *arg;
     struct thread *thread;
@@ -187,6 +189,7 @@ static void watch_all(void *arg) {
 int watcher_start(const char *self_exe, process_exited *exited, void *arg, struct watcher **out) {
     struct watcher *w = mem_alloc(sizeof *w);
     w->self_exe = mem_strdup(self_exe);
+    w->image = keeper_image_open();
     w->exited = exited;
     w->arg = arg;
     pthread_mutex_init(&w->lock, NULL);
@@ -198,6 +201,7 @@ int watcher_start(const char *self_exe, process_exited *exited, void *arg, struc
         const int e = -errno;
         fd_close(w->epoll);
         fd_close(w->stop);
+        fd_close(w->image);
         free(w->self_exe);
         free(w);
         return e;
@@ -221,6 +225,7 @@ void watcher_stop(struct watcher *w) {
     }
     fd_close(w->epoll);
     fd_close(w->stop);
+    fd_close(w->image);
     pthread_mutex_destroy(&w->lock);
     pthread_mutex_destroy(&w->starting);
     free(w->self_exe);
@@ -257,8 +262,10 @@ static char **keeper_env(void) {
     return env;
 }
 
-static int spawn_keeper(const char *self_exe, const char *folder, struct dir *dir, int memfd,
-                        pid_t *pid) {
+/* image: the descriptor to execute, or -1 for self_exe. */
+static int spawn_keeper(const char *self_exe, int image, const char *folder, struct dir *dir,
+                        int memfd, pid_t *pid) {
+    enum { FIRST = STDERR_FILENO + 1 };
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attr;
     sigset_t blocked;
@@ -276,7 +283,10 @@ static int spawn_keeper(const char *self_exe, const char *folder, struct dir *di
 #else
     e = e ? e : posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
 #endif
-    e = e ? e : posix_spawn_file_actions_addclosefrom_np(&actions, STDERR_FILENO + 1);
+    if (image >= 0) { /* stays open over the exec, which names it; the keeper closes it */
+        e = e ? e : posix_spawn_file_actions_adddup2(&actions, image, FIRST);
+    }
+    e = e ? e : posix_spawn_file_actions_addclosefrom_np(&actions, image >= 0 ? FIRST + 1 : FIRST);
     /* TERM and INT wait until the keeper reads them from its signalfd. */
     sigemptyset(&blocked);
     sigaddset(&blocked, SIGTERM);
@@ -299,7 +309,7 @@ static int spawn_keeper(const char *self_exe, const char *folder, struct dir *di
         char here[] = ".";
         char *argv[] = {title, keeper, here, NULL};
         char **env = keeper_env();
-        e = posix_spawn(pid, self_exe, &actions, &attr, argv, env);
+        e = posix_spawn(pid, image >= 0 ? "/proc/self/fd/3" : self_exe, &actions, &attr, argv, env);
 #ifdef QUERN_SANITIZED
         free(env);
 #endif
@@ -339,7 +349,15 @@ static int start_locked(struct watcher *w, struct ctx *c, struct dir *root, cons
     }
     const int memfd = spec_to_memfd(spec);
     pid_t pid = 0;
-    e = memfd < 0 ? memfd : spawn_keeper(w->self_exe, folder, dir, memfd, &pid);
+    e = memfd < 0 ? memfd : spawn_keeper(w->self_exe, w->image, folder, dir, memfd, &pid);
+    if (w->image >= 0 && (e == -EACCES || e == -EPERM || e == -ENOENT || e == -ENOEXEC)) {
+        /* Policies may forbid to execute what is no file: from now on by the program itself. */
+        log_warn("process.keeper", "the small keeper cannot be executed (%s); using %s",
+                 strerror(-e), w->self_exe);
+        fd_close(w->image);
+        w->image = -1;
+        e = spawn_keeper(w->self_exe, -1, folder, dir, memfd, &pid);
+    }
     fd_close(memfd);
     if (e) {
         dir_close(dir);

@@ -3,8 +3,9 @@
 #define QUERN_PROCESS_PROCESS_H
 /* Process: child processes that outlive a restart of the daemon.
  *
- * process_start makes the attempt's folder and posix_spawns `quern keeper FOLDER`; what to run
- * travels in a memfd, so the environment, which may hold a token, is never on disk.
+ * process_start makes the attempt's folder and posix_spawns `quern keeper FOLDER`, or the small
+ * static keeper that a release carries inside (docs/adr/); what to run travels in a memfd, so the
+ * environment, which may hold a token, is never on disk.
  * The keeper is single-threaded, its own session and a child subreaper. It takes an exclusive
  * open-file-description lock on FOLDER/lock and refuses to go on if FOLDER/keeper.json or
  * FOLDER/status.json exists, so a second start of one attempt is harmless. It writes
