@@ -17,5 +17,7 @@ install(FILES ${generated}/quern.fish DESTINATION ${CMAKE_INSTALL_DATADIR}/fish/
 install(DIRECTORY ${CMAKE_SOURCE_DIR}/migrations DESTINATION ${CMAKE_INSTALL_DATADIR}/quern)
 install(FILES ${CMAKE_SOURCE_DIR}/deploy/quern.service ${CMAKE_SOURCE_DIR}/deploy/quern.socket
         DESTINATION lib/systemd/system OPTIONAL)
+install(FILES ${CMAKE_SOURCE_DIR}/deploy/quern.sysusers DESTINATION lib/sysusers.d
+        RENAME quern.conf)
 install(FILES ${CMAKE_SOURCE_DIR}/LICENSE ${CMAKE_SOURCE_DIR}/README.md
         DESTINATION ${CMAKE_INSTALL_DOCDIR})
