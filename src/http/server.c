@@ -2,6 +2,7 @@
 #include "quern/http/server.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <pthread.h>
@@ -239,6 +240,9 @@ int server_start(const struct server_options *o, struct server **out, struct buf
     int fd = o->listen_fd >= 0 ? o->listen_fd : listen_on(o->listen, error);
     if (fd < 0)
         return -1;
+    /* A socket passed in may block, and several threads accept from it. */
+    fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
+    fcntl(fd, F_SETFD, FD_CLOEXEC);
     struct server *s = mem_alloc(sizeof(*s));
     s->o = *o;
     s->listen_fd = fd;

@@ -145,6 +145,57 @@ static void streams(void) {
     CHECK_INT(atomic_load(&feeds_open), 0);
 }
 
+/* Clients that leave: while another thread works for them, and in the middle of a long answer. */
+static void leaving(void) {
+    atomic_store(&slow_ms, 150);
+    int before = atomic_load(&handled);
+    for (int i = 0; i < 20; i++) {
+        int fd = client_connect(port);
+        client_puts(fd, i % 2 ? "GET /slow HTTP/1.1\r\nHost: x\r\n\r\n"
+                              : "POST /slow HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nab");
+        clock_sleep_ms(5);
+        close(fd);
+    }
+    for (int i = 0; i < 20; i++) {
+        int fd = client_connect(port), small = 2048;
+        setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small));
+        client_puts(fd, "GET /file HTTP/1.1\r\nHost: x\r\n\r\n");
+        char byte;
+        (void)!recv(fd, &byte, 1, 0);
+        close(fd);
+    }
+    CHECK(server_wait_idle(server, 3000));
+    CHECK_INT(atomic_load(&handled), before + 40);
+    for (int i = 0; i < 100 && server_connections(server); i++)
+        clock_sleep_ms(20);
+    CHECK_INT(server_connections(server), 0);
+    atomic_store(&slow_ms, 20);
+}
+
+/* Bodies under way are bounded over all connections: 64 MiB, here of a MiB each. */
+static void bodies_under_way(void) {
+    enum { N = 70 };
+    int fds[N], busy = 0;
+    for (int i = 0; i < N; i++) {
+        fds[i] = client_connect(port);
+        client_puts(fds[i], "POST /api/v1/echo/n HTTP/1.1\r\nHost: x\r\nContent-Type: "
+                            "application/json\r\nExpect: 100-continue\r\n"
+                            "Content-Length: 1048576\r\n\r\n");
+    }
+    for (int i = 0; i < N; i++) {
+        char got[64] = "";
+        (void)!recv(fds[i], got, sizeof(got) - 1, 0);
+        busy += strncmp(got, "HTTP/1.1 503", 12) == 0;
+    }
+    CHECK_INT(busy, N - 64);
+    for (int i = 0; i < N; i++)
+        close(fds[i]);
+    CHECK(server_wait_idle(server, 3000));
+    struct answer a = client_text(port, "POST /api/v1/echo/n HTTP/1.1\r\nHost: x\r\nContent-Type: "
+                                        "application/json\r\nContent-Length: 2\r\n\r\n{}");
+    CHECK_INT(a.status, 200);
+}
+
 /* Running requests end, kept connections are told, streams close, nothing new comes in. */
 static void drain(void) {
     atomic_store(&feed_made, 1);
@@ -207,6 +258,8 @@ int main(void) {
     RUN(slow_handler);
     RUN(idle);
     RUN(streams);
+    RUN(leaving);
+    RUN(bodies_under_way);
     RUN(drain);
     RUN(hard_stop);
     return CHECK_END();
