@@ -36,19 +36,48 @@ struct list_out {
 SHAPE(shape_artifact_list_out, "ArtifactListing", struct list_out,
       FIELD_SUB(struct list_out, files, T_LIST, 0, &shape_artifact_file, "Entries by name"));
 
-/* A run's token writes below its own run, and below the logged models of the experiment, whose
- * source run only tracking knows. */
+static artifact_model_run *model_run;
+
+void artifact_model_owner(artifact_model_run *fn) {
+    model_run = fn;
+}
+
+/* "m-..." of "<experiment>/models/m-...", NULL for other paths. */
+static const char *model_of(struct ctx *c, const char *path) {
+    const char *slash = strchr(path, '/');
+    if (!slash || strncmp(slash, "/models/m-", 10) != 0)
+        return NULL;
+    const char *id = slash + 8;
+    return arena_strndup(c->arena, id, strcspn(id, "/"));
+}
+
+/* A run's token writes below its own run, and below the logged models of it. Whose a model is, only
+ * check_model can tell. */
 static int check_caller(struct ctx *c, const char *path) {
     const char *slash = strchr(path, '/');
     if (!c->who.run_id)
         return 0;
     if (!slash)
         return fail(c, ERR_FORBIDDEN, "A run's token may write only below that run.");
+    if (model_of(c, path))
+        return 0;
     const char *second = slash + 1;
     size_t n = strcspn(second, "/");
-    if (n == 6 && memcmp(second, "models", 6) == 0 && strncmp(second + n, "/m-", 3) == 0)
-        return 0;
     return access_check_run(c, arena_strndup(c->arena, second, n));
+}
+
+/* Needs the database, so an upload comes to it at its end. */
+static int check_model(struct ctx *c, const char *path) {
+    const char *id = c->who.run_id ? model_of(c, path) : NULL;
+    const char *run_id = "";
+    if (!id)
+        return 0;
+    int rc = model_run ? model_run(c, id, &run_id) : 0;
+    if (rc == -ERR_NOT_FOUND) {
+        err_clear(c);
+        rc = 0;
+    }
+    return rc ? rc : access_check_run(c, run_id ? run_id : "");
 }
 
 struct upload {
@@ -92,7 +121,9 @@ struct named {
 
 static int link_op(struct ctx *c, void *arg) {
     const struct named *n = arg;
-    int rc = artifact_link(c, n->path, n->sha256, n->size);
+    int rc = check_model(c, n->path);
+    if (rc == 0)
+        rc = artifact_link(c, n->path, n->sha256, n->size);
     if (rc == 0)
         rc = audit_append(c, "artifact.put", n->path,
                           arena_printf(c->arena, "{\"sha256\":\"%s\",\"size\":%lld}", n->sha256,
@@ -129,6 +160,8 @@ static int artifact_delete(struct ctx *c, const void *in, void *out) {
     int rc = artifact_check_path(c, p->path);
     if (rc == 0)
         rc = check_caller(c, p->path);
+    if (rc == 0)
+        rc = check_model(c, p->path);
     return rc == 0 ? artifact_unlink_tree(c, p->path) : rc;
 }
 

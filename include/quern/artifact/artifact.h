@@ -36,6 +36,10 @@ struct artifact_entries {
 int artifacts_open(struct db *db, struct dir *data, uint64_t upload_cap, int64_t gc_grace_ms,
                    struct buf *error);
 void artifacts_close(void);
+/* Who tells which run made a logged model, which only a room to the right knows: a run's token may
+ * write below the models of its own run. Unset: below none. ERR_NOT_FOUND for an unknown model. */
+typedef int artifact_model_run(struct ctx *c, const char *model_id, const char **run_id);
+void artifact_model_owner(artifact_model_run *fn);
 
 /* Writing bytes: begin, add, end (fsynced and in place, sha and size known, pinned against garbage
  * collection until blob_unpin or a committed artifact_link). Any thread but the writer. */

@@ -47,10 +47,24 @@ static int removal(const char *path, const char *run_id) {
     return house_write(&h, remove_op, &(struct removal){{path}, run_id});
 }
 
+static int run_of_model(struct ctx *c, const char *model_id, const char **run_id) {
+    if (!str_eq(model_id, "m-0"))
+        return fail(c, ERR_NOT_FOUND, "no model %s", model_id);
+    *run_id = "run-a";
+    return 0;
+}
+
 static void run_tokens_write_below_their_run(void) {
     CHECK_INT(upload("1/run-a/artifacts/x", NULL, "anybody"), 0);
     CHECK_INT(upload("1/run-a/artifacts/y", "run-a", "mine"), 0);
+    CHECK_INT(upload("1/models/m-0/artifacts/MLmodel", "run-a", "model"), -ERR_FORBIDDEN);
+    artifact_model_owner(run_of_model);
     CHECK_INT(upload("1/models/m-0/artifacts/MLmodel", "run-a", "model"), 0);
+    CHECK_INT(upload("1/models/m-0/artifacts/MLmodel", "run-b", "model"), -ERR_FORBIDDEN);
+    CHECK_INT(upload("1/models/m-9/artifacts/MLmodel", "run-a", "model"), -ERR_FORBIDDEN);
+    CHECK_INT(removal("1/models/m-0/artifacts/MLmodel", "run-b"), -ERR_FORBIDDEN);
+    CHECK_INT(removal("1/models/m-0", "run-b"), -ERR_FORBIDDEN);
+    CHECK_INT(removal("1/models", "run-a"), -ERR_FORBIDDEN);
     CHECK_INT(upload("1/run-b/artifacts/x", "run-a", "other"), -ERR_FORBIDDEN);
     CHECK_INT(upload("1/run-a-not/x", "run-a", "other"), -ERR_FORBIDDEN);
     CHECK_INT(upload("1", "run-a", "other"), -ERR_FORBIDDEN);
