@@ -17,6 +17,7 @@
 
 #define KEEP_MS (24 * 3600 * 1000LL)
 #define KEEP_BODY_MAX (1u << 20) /* larger answers are not worth keeping */
+#define NOT_KEPT 0               /* in place of a status: done, but the answer held a secret */
 
 int replay_read(struct call *k, struct replay *r) {
     struct ctx *c = call_ctx(k);
@@ -60,6 +61,13 @@ int replay_find(struct call *k, const struct replay *r) {
         return fail_field(c, ERR_UNPROCESSABLE, "Idempotency-Key",
                           "This Idempotency-Key was used with another request; use a new key.");
     }
+    if (stmt_i64(st, 1) == NOT_KEPT) {
+        stmt_end(st);
+        return fail_field(
+            c, ERR_CONFLICT, "Idempotency-Key",
+            "The request with this Idempotency-Key was carried out; its answer held a "
+            "secret, which is shown only once.");
+    }
     reply_status(c, (int)stmt_i64(st, 1));
     const char *type = stmt_text(c, st, 2);
     const void *body = stmt_blob(st, 3, &n);
@@ -90,9 +98,13 @@ int replay_keep(struct call *k, const struct replay *r) {
     if (!r->key)
         return 0;
     encode_reply(k);
-    const struct reply *reply = &c->reply;
-    if (reply->kind != REPLY_BYTES || reply->len > KEEP_BODY_MAX)
+    struct reply kept = c->reply;
+    if (call_route(k)->flags & ROUTE_SECRET)
+        kept = (struct reply){.kind = REPLY_BYTES, .bytes = "", .status = NOT_KEPT};
+    else if (kept.kind != REPLY_BYTES || kept.len > KEEP_BODY_MAX)
         return 0;
+    else if (!kept.status)
+        kept.status = 200;
     int rc = db_exec(c, "DELETE FROM idempotency WHERE created_ms <= ?", "i", c->now_ms - KEEP_MS);
     if (rc)
         return rc;
@@ -100,10 +112,9 @@ int replay_keep(struct call *k, const struct replay *r) {
                    "INSERT INTO idempotency (project_id, principal, key, route, request_hash, "
                    "status, content_type, body, created_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
                    "isssbisbi", c->project, c->who.name, r->key, call_route(k)->id,
-                   (const void *)r->hash, sizeof(r->hash),
-                   (int64_t)(reply->status ? reply->status : 200),
-                   reply->content_type ? reply->content_type : "", (const void *)reply->bytes,
-                   reply->len, c->now_ms);
+                   (const void *)r->hash, sizeof(r->hash), (int64_t)kept.status,
+                   kept.content_type ? kept.content_type : "", (const void *)kept.bytes, kept.len,
+                   c->now_ms);
 }
 
 /* ------------------------------------------------------------------ under way */

@@ -19,19 +19,20 @@
 
 enum lane {
     LANE_UNSET = 0,
-    LANE_READ,   /* network thread, reader snapshot in c->db */
-    LANE_WRITE,  /* writer thread, inside the group commit; may run twice */
-    LANE_WORK,   /* worker thread; may block; no c->db: use db_read_begin / db_write */
-    LANE_CALL,   /* network thread, no database */
+    LANE_READ,  /* network thread, reader snapshot in c->db */
+    LANE_WRITE, /* writer thread, inside the group commit; may run twice */
+    LANE_WORK,  /* worker thread; may block; no c->db: use db_read_begin / db_write */
+    LANE_CALL,  /* network thread, no database */
 };
 
 enum route_flag {
-    ROUTE_MLFLOW_AJAX = 1u << 0, /* also served with "/ajax-api" in place of "/api" */
-    ROUTE_RAW_BODY = 1u << 1,    /* body is left in c->body, not parsed; any content type */
-    ROUTE_UPLOAD = 1u << 2,      /* body is streamed to `upload`; cap is in 64 bits of config */
+    ROUTE_MLFLOW_AJAX = 1u << 0,   /* also served with "/ajax-api" in place of "/api" */
+    ROUTE_RAW_BODY = 1u << 1,      /* body is left in c->body, not parsed; any content type */
+    ROUTE_UPLOAD = 1u << 2,        /* body is streamed to `upload`; cap is in 64 bits of config */
     ROUTE_NO_HOST_CHECK = 1u << 3, /* liveness and version only */
-    ROUTE_AUDIT = 1u << 4,       /* state changes of importance: written to the audit chain */
-    ROUTE_NO_LOG = 1u << 5,      /* successful calls are not logged (health, metrics, predictions) */
+    ROUTE_AUDIT = 1u << 4,         /* state changes of importance: written to the audit chain */
+    ROUTE_NO_LOG = 1u << 5, /* successful calls are not logged (health, metrics, predictions) */
+    ROUTE_SECRET = 1u << 6, /* the answer holds a secret: it is not kept for a repeat */
 };
 
 /* Streamed body. begin runs before the first byte on a network thread (no database), chunk there
