@@ -2,9 +2,11 @@
 #include "house.h"
 
 #include <limits.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "quern/access/access.h"
@@ -32,11 +34,34 @@ static bool listens_on_loopback(const char *listen) {
            str_starts(listen, "[::1]:");
 }
 
+/* A socket that was handed over may be bound elsewhere than the settings say. */
+static bool bound_to_loopback(int fd) {
+    struct sockaddr_storage a = {0};
+    socklen_t n = sizeof a;
+    if (getsockname(fd, (struct sockaddr *)&a, &n) != 0) {
+        return false;
+    }
+    if (a.ss_family == AF_INET) {
+        return ntohl(((struct sockaddr_in *)&a)->sin_addr.s_addr) >> 24 == 127;
+    }
+    return a.ss_family == AF_INET6 &&
+           IN6_IS_ADDR_LOOPBACK(&((const struct sockaddr_in6 *)&a)->sin6_addr);
+}
+
+static bool on_loopback(const struct config *c, int listen_fd) {
+    return listen_fd >= 0 ? bound_to_loopback(listen_fd)
+                          : listens_on_loopback(config_str(c, CONFIG_LISTEN));
+}
+
 /* Whoever listens to the network must know whom he lets in, and nobody may read along. */
-static int exposure_check(const struct config *c, bool has_principals, struct buf *error) {
+static int exposure_check(const struct config *c, int listen_fd, bool has_principals,
+                          struct buf *error) {
     const char *listen = config_str(c, CONFIG_LISTEN);
-    if (listens_on_loopback(listen)) {
+    if (on_loopback(c, listen_fd)) {
         return 0;
+    }
+    if (listen_fd >= 0) {
+        listen = "the socket that was handed over";
     }
     if (!config_str(c, CONFIG_TLS_CERT)[0] && !config_bool(c, CONFIG_BEHIND_PROXY)) {
         buf_printf(error,
@@ -101,7 +126,7 @@ static void open_onnx(const struct config *c) {
     buf_free(&error);
 }
 
-static int start_store(struct config *c, struct buf *error) {
+static int start_store(struct config *c, int listen_fd, struct buf *error) {
     int rc = dir_open(config_str(c, CONFIG_DATA), true, &house.data);
     if (rc != 0) {
         buf_printf(error, "cannot open the data directory %s: %s", config_str(c, CONFIG_DATA),
@@ -121,7 +146,14 @@ static int start_store(struct config *c, struct buf *error) {
         buf_puts(error, "cannot read the database");
         return -1;
     }
-    return exposure_check(c, principals > 0, error);
+    return exposure_check(c, listen_fd, principals > 0, error);
+}
+
+static int run_of_model(struct ctx *c, const char *model_id, const char **run_id) {
+    struct logged_model_info m;
+    int rc = logged_model_get(c, model_id, &m);
+    *run_id = rc == 0 ? m.source_run_id : "";
+    return rc;
 }
 
 static int start_rooms(struct config *c, struct buf *error) {
@@ -135,6 +167,7 @@ static int start_rooms(struct config *c, struct buf *error) {
         return -1;
     }
     house.artifacts = true;
+    artifact_model_owner(run_of_model);
     open_onnx(c);
     struct serving_options serving = {.lanes = house.lanes,
                                       .data = house.data,
@@ -150,9 +183,11 @@ static int start_rooms(struct config *c, struct buf *error) {
 static int start_server(struct config *c, int listen_fd, struct buf *error) {
     const char *listen = config_str(c, CONFIG_LISTEN);
     const char *colon = strrchr(listen, ':');
+    /* Behind a proxy every caller comes from this machine, and not every proxy says so. */
     struct access_options access = {.db = house.db,
-                                    .auth_on = str_eq(config_str(c, CONFIG_AUTH), "on"),
-                                    .loopback = listens_on_loopback(listen),
+                                    .auth_on = str_eq(config_str(c, CONFIG_AUTH), "on") ||
+                                               config_bool(c, CONFIG_BEHIND_PROXY),
+                                    .loopback = on_loopback(c, listen_fd),
                                     .port = colon ? atoi(colon + 1) : 0,
                                     .allowed_hosts = config_str(c, CONFIG_ALLOWED_HOSTS),
                                     .allowed_origins = config_str(c, CONFIG_ALLOWED_ORIGINS)};
@@ -230,7 +265,7 @@ int house_start(struct config *config, int listen_fd, struct buf *error) {
     house.config = config;
     house.self_exe = mem_strdup(self);
     /* Pipelines come last: their steps call the server. */
-    if (start_store(config, error) != 0 || start_rooms(config, error) != 0 ||
+    if (start_store(config, listen_fd, error) != 0 || start_rooms(config, error) != 0 ||
         start_server(config, listen_fd, error) != 0 || start_pipelines(config, error) != 0) {
         return -1;
     }

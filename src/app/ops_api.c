@@ -9,6 +9,7 @@
 #include "house.h"
 #include "quern/base/arena.h"
 #include "quern/base/buf.h"
+#include "quern/base/map.h"
 #include "quern/base/path.h"
 #include "quern/base/str.h"
 #include "quern/core/ctx.h"
@@ -101,6 +102,47 @@ static double open_fds(void) {
     return n;
 }
 
+/* Endpoints that the caller's project has and no other: a series has no project, so one of a shared
+ * name tells of both. */
+static int own_endpoints(struct ctx *c, struct map *names) {
+    int rc = db_read_begin(house.db, c);
+    if (rc != 0) {
+        return rc;
+    }
+    struct stmt *st = db_query(c,
+                               "SELECT name FROM endpoint WHERE project_id = ?1 AND name NOT IN "
+                               "(SELECT name FROM endpoint WHERE project_id <> ?1)",
+                               "i", c->project);
+    while ((rc = stmt_next(st)) > 0) {
+        map_set(names, stmt_text(c, st, 0), names);
+    }
+    db_read_end(c);
+    return rc;
+}
+
+/* Takes out the lines about endpoints that are not among `names`. */
+static void leave_out_others(struct ctx *c, const struct map *names, struct buf *text) {
+    static const char label[] = "{endpoint=\"";
+    size_t kept = 0;
+    for (size_t at = 0; at < text->len;) {
+        const char *line = text->data + at;
+        const char *end = memchr(line, '\n', text->len - at);
+        size_t n = end ? (size_t)(end - line) + 1 : text->len - at;
+        const char *name = memmem(line, n, label, sizeof label - 1);
+        bool keep = !name;
+        if (name) {
+            name += sizeof label - 1;
+            keep = map_has(names, arena_strndup(c->arena, name, strcspn(name, "\"")));
+        }
+        if (keep) {
+            memmove(text->data + kept, line, n);
+            kept += n;
+        }
+        at += n;
+    }
+    text->len = kept;
+}
+
 static int metrics(struct ctx *c, const void *in, void *out) {
     (void)in;
     (void)out;
@@ -113,12 +155,19 @@ static int metrics(struct ctx *c, const void *in, void *out) {
     metric_set(METRIC_HTTP_CONNECTIONS, (double)server_connections(house.server), NULL, NULL, NULL);
     struct buf text = {0};
     metric_render(open, &text);
+    int rc = 0;
+    if (c->who.level < PERM_SYSTEM) {
+        struct map *names = map_new();
+        rc = own_endpoints(c, names);
+        leave_out_others(c, names, &text);
+        map_free(names, NULL);
+    }
     reply_bytes(c,
                 open ? "application/openmetrics-text; version=1.0.0; charset=utf-8"
                      : "text/plain; version=0.0.4; charset=utf-8",
                 arena_dup(c->arena, text.data ? text.data : "", text.len), text.len);
     buf_free(&text);
-    return 0;
+    return rc;
 }
 
 static int openapi(struct ctx *c, const void *in, void *out) {

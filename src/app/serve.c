@@ -3,7 +3,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -75,7 +74,6 @@ int serve_command(struct invocation *inv) {
         return EXIT_USAGE;
     }
     sigset_t set;
-    umask(077);
     block_signals(&set);
     start_log(c);
     int64_t began = clock_mono_ms();
