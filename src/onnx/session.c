@@ -212,7 +212,7 @@ static void read_metadata(struct onnx_session *s) {
     int64_t version = 0;
     st = ort.metadata_version(m, &version);
     ort_ignore(st);
-    if (!st)
+    if (!st && version != INT64_MAX) /* which stands for none */
         jw_key_i64(&w, "version", version);
     put_custom(&w, s, m);
     jw_obj_end(&w);

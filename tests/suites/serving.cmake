@@ -1,0 +1,11 @@
+# Models and endpoints. Tests that need ONNX Runtime's library look where deploy/onnxruntime.sh and
+# the Python environment put it, and are skipped without it; QUERN_ONNX_LIB names another.
+set(QUERN_ONNX_PLACES "${CMAKE_SOURCE_DIR}/build/lib/libonnxruntime.so*:${QUERN_VENVS}/mlflow3/lib/python3*/site-packages/onnxruntime/capi/libonnxruntime.so.*")
+set_tests_properties(unit.onnx.run PROPERTIES SKIP_RETURN_CODE 77 TIMEOUT 120
+                     ENVIRONMENT "QUERN_ONNX_PLACES=${QUERN_ONNX_PLACES}")
+add_test(NAME client.serving COMMAND ${QUERN_PY3} ${CMAKE_SOURCE_DIR}/tests/client/serving.py)
+set_tests_properties(client.serving PROPERTIES LABELS full TIMEOUT 600
+                     ENVIRONMENT QUERN_BIN=$<TARGET_FILE:quern>)
+add_test(NAME client.triton COMMAND ${QUERN_PYTHON} ${CMAKE_SOURCE_DIR}/tests/client/triton.py)
+set_tests_properties(client.triton PROPERTIES LABELS full TIMEOUT 300
+                     ENVIRONMENT "QUERN_BIN=$<TARGET_FILE:quern>;QUERN_VENVS=${QUERN_VENVS}")
