@@ -13,8 +13,10 @@
 #include "quern/json/json_in.h"
 #include "quern/metric/metric.h"
 
-#define SWALLOW_MAX (1u << 20)     /* read of a refused body so that the connection lives on */
-#define ARENA_BODY_MAX (64u << 10) /* larger bodies grow on the heap as they come */
+#define SWALLOW_MAX (1u << 20)         /* read of a refused body so that the connection lives on */
+#define DECODE_INLINE_MAX (256u << 10) /* larger bodies would hold up a network thread: 8 ms each  \
+                                        */
+#define ARENA_BODY_MAX (64u << 10)     /* larger bodies grow on the heap as they come */
 
 /* ------------------------------------------------------------------ identity */
 
@@ -269,6 +271,7 @@ static int check_body_size(struct call *k) {
 static int decode(struct call *k) {
     const struct route *row = k->entry->row;
     struct ctx *c = &k->c;
+    k->decoded = true;
     if (row->out)
         k->out = arena_alloc(c->arena, row->out->size ? row->out->size : 1);
     if (!row->in)
@@ -314,11 +317,9 @@ static enum MHD_Result run(struct call *k) {
     struct server *s = k->s;
     if (k->w)
         wire_busy(k->w);
-    int rc = k->entry->row->flags & ROUTE_UPLOAD ? 0 : decode(k);
-    if (rc) {
-        k->rc = rc;
+    /* An upload was decoded before its body; a large body is left to the lane, or to call_run. */
+    if (!k->decoded && k->c.body_len <= DECODE_INLINE_MAX && (k->rc = decode(k)))
         return send_reply(k);
-    }
     /* Counted before the look at `stopping`, which server_stop sets before it looks at the count:
      * no call can be suspended behind its back. */
     atomic_fetch_add(&s->dispatched, 1);
@@ -352,8 +353,19 @@ void *call_out(struct call *k) {
     return k->out;
 }
 
+bool call_undecoded(const struct call *k) {
+    return !k->decoded;
+}
+
+int call_decode(struct call *k) {
+    return k->decoded ? 0 : decode(k);
+}
+
 int call_run(struct call *k) {
     const struct route *row = k->entry->row;
+    int rc = call_decode(k);
+    if (rc)
+        return rc;
     if (!(row->flags & ROUTE_UPLOAD))
         return row->fn(&k->c, k->in, k->out);
     k->upload_open = false; /* the state is finish's from here, whatever it returns */
@@ -361,6 +373,8 @@ int call_run(struct call *k) {
 }
 
 void call_hold(struct call *k) {
+    if (k->held)
+        return;
     k->held = true;
     MHD_suspend_connection(k->conn);
 }
@@ -447,6 +461,8 @@ static enum MHD_Result head(struct call *k, const char *method) {
     struct ctx *c = &k->c;
     k->method = method_of(method);
     read_headers(k);
+    if (k->method == METHOD_COUNT && !k->refused)
+        k->refused = 501; /* the strict layer knows the same methods: never seen */
     c->method = k->method < METHOD_COUNT ? method_text(k->method) : "GET";
     if (k->refused) {
         const struct strict *why = k->w ? &k->w->strict : NULL;

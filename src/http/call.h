@@ -35,6 +35,7 @@ struct call {
     struct pair vars[ROUTE_VARS_MAX];
     size_t nvars;
     void *in, *out;
+    bool decoded;
     int rc;
     bool held;
     atomic_bool finished;

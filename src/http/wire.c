@@ -377,8 +377,8 @@ static ssize_t checked_recv(struct wire *w, char *out, size_t n, int flags) {
         }
         size_t stay = check(w, out + got, (size_t)r);
         got += stay;
-        /* A short read has emptied the socket; the next edge will call again. Not so when the reaper
-         * has shut it: that edge was this one. */
+        /* A short read has emptied the socket; the next edge will call again. Not so when the
+         * reaper has shut it: that edge was this one. */
         if ((size_t)r < room && !w->tls && w->ok == w->off && !atomic_load(&w->expired)) {
             errno = EAGAIN;
             return got ? (ssize_t)got : -1;

@@ -146,7 +146,7 @@ static int run_once(struct trip *t) {
     return rc;
 }
 
-static void run_worked(struct lanes *l, struct call *k) {
+static void run_slowly(struct lanes *l, struct call *k) {
     struct trip *t = trip_new(l, k);
     int rc = replay_read(k, &t->replay);
     if (!rc && !replay_enter(l->running, k, &t->replay)) {
@@ -160,6 +160,19 @@ static void run_worked(struct lanes *l, struct call *k) {
         replay_leave(l->running, k, &t->replay);
     }
     call_finish(k, rc);
+}
+
+/* A call that a worker took: one of the WORK lane, or one of any lane whose body is large. */
+static void run_worked(struct lanes *l, struct call *k) {
+    int rc = call_decode(k);
+    if (rc) {
+        call_finish(k, rc);
+        return;
+    }
+    if (call_route(k)->lane == LANE_WORK)
+        run_slowly(l, k);
+    else
+        lane_dispatch(k, l);
 }
 
 static int push(struct lanes *l, const struct work *w) {
@@ -205,6 +218,10 @@ static void worker(void *arg) {
 
 void lane_dispatch(struct call *k, void *lanes) {
     struct lanes *l = lanes;
+    if (call_undecoded(k)) {
+        run_work(l, k);
+        return;
+    }
     switch (call_route(k)->lane) {
     case LANE_READ:
         run_read(l, k);

@@ -62,7 +62,12 @@ const void *call_in(const struct call *k);
 void *call_out(struct call *k);
 int call_run(struct call *k);            /* runs handler or upload finish with in and out */
 void call_finish(struct call *k, int rc); /* rc 0: send the reply; else the error in the dialect */
-void call_hold(struct call *k);          /* suspend: must precede handing it to another thread */
+void call_hold(struct call *k); /* suspend: must precede handing it to another thread; a second
+                                   call changes nothing */
+/* Bodies over 256 KiB reach dispatch unparsed, so that it can take them off the network thread:
+ * until call_decode (or call_run, which does it first) returned 0 there is no call_in or call_out. */
+bool call_undecoded(const struct call *k);
+int call_decode(struct call *k);
 
 /* Rows to documents. */
 void openapi_render(const struct route_list *routes, const char *version, struct buf *out);

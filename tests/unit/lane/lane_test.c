@@ -269,6 +269,32 @@ static void back_pressure(void) {
     atomic_store(&work_ms, 0);
 }
 
+/* A body too large for a network thread is parsed by a worker and goes on to its lane. */
+static void large_bodies(void) {
+    size_t n = 400000;
+    struct buf text = {0};
+    buf_printf(&text, "{\"name\":\"large\",\"more\":\"");
+    while (text.len < n)
+        buf_puts(&text, "0123456789");
+    buf_puts(&text, "\"}");
+    for (int good = 1; good >= 0; good--) {
+        struct buf request = {0};
+        buf_printf(&request,
+                   "POST /items HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+                   "Idempotency-Key: large-%d\r\nContent-Length: %zu\r\n\r\n",
+                   good, text.len);
+        buf_put(&request, text.data, text.len - (good ? 0 : 1));
+        if (!good)
+            buf_putc(&request, 'x');
+        struct answer a = client_ask(port, request.data, request.len);
+        CHECK_INT(a.status, good ? 201 : 400);
+        if (good)
+            CHECK_HAS(a.body, "\"name\":\"large\"");
+        buf_free(&request);
+    }
+    buf_free(&text);
+}
+
 static atomic_int jobs_done;
 static void job(struct ctx *c, void *arg) {
     (void)arg;
@@ -367,6 +393,7 @@ int main(void) {
     RUN(working);
     RUN(replaying);
     RUN(back_pressure);
+    RUN(large_bodies);
     RUN(jobs);
     RUN(crowd);
     server_stop(server);
