@@ -135,15 +135,21 @@ static int mark(struct db *db, struct buf *error) {
     return r == SQLITE_OK ? 0 : -1;
 }
 
-/* Reads the schema, log included, through a handle that cannot write. */
+/* Reads the schema, log included, through a handle that cannot write. 1 when a write was cut off
+ * before the file had its log: then only a handle that may write can read it. */
 static int examine(struct db *db, int *have, struct buf *error) {
     sqlite3 *handle = NULL;
     int rc = -1;
     int r = sqlite3_open_v2(db->path, &handle, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX, NULL);
-    if (r == SQLITE_OK) {
-        sqlite3_db_config(handle, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+    sqlite3_extended_result_codes(handle, 1);
+    sqlite3_db_config(handle, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+    if (r == SQLITE_OK)
+        r = sqlite3_exec(handle, "SELECT 1 FROM sqlite_schema", NULL, NULL, NULL);
+    if (r == SQLITE_OK)
         rc = migration_check(db->migrations, handle, have, error);
-    } else
+    else if (r == SQLITE_READONLY_ROLLBACK)
+        rc = 1;
+    else
         buf_printf(error, "the database cannot be opened: %s", sqlite3_errmsg(handle));
     sqlite3_close(handle);
     return rc;
@@ -155,7 +161,8 @@ static int prepare(struct db *db, struct buf *error) {
     if (check_filesystem(dir_fd(db->dir), error) < 0 || take_lock(db, error) < 0 ||
         look(db, &fresh, error) < 0)
         return -1;
-    if (fresh ? mark(db, error) < 0 : examine(db, &have, error) < 0)
+    int seen = fresh ? 1 : examine(db, &have, error);
+    if (seen < 0 || (seen > 0 && mark(db, error) < 0))
         return -1;
     int r = conn_open(db, db->path, true, &db->writer);
     if (r != SQLITE_OK) {

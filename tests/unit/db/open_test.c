@@ -97,6 +97,24 @@ static void foreign_files(void) {
     fixture_end(&f);
 }
 
+/* Killed in its very first write: the file is there, and a journal that takes it back. */
+static void a_first_start_cut_off(void) {
+    fixture_start(&f, (struct db_options){0});
+    db_close(f.db);
+    unsigned char journal[512] = {0xd9, 0xd5, 0x05, 0xf9, 0x20, 0xa1, 0x63, 0xd7};
+    journal[22] = 2;    /* sectors of 512 */
+    journal[26] = 0x10; /* pages of 4096, none of them there before */
+    CHECK_INT(dir_write_file(f.dir, "quern.db-journal", journal, sizeof journal), 0);
+    CHECK_INT(fixture_open(&f, (struct db_options){0}), 0);
+    CHECK_STR(f.error.data, NULL);
+    CHECK_INT(fixture_write(&f, "INSERT INTO item (name) VALUES ('a')"), 0);
+    db_close(f.db);
+    CHECK(!dir_exists(f.dir, "quern.db-journal"));
+    CHECK_INT(fixture_open(&f, (struct db_options){0}), 0);
+    CHECK_INT(fixture_number(&f, "SELECT count(*) FROM item"), 1);
+    fixture_end(&f);
+}
+
 static void one_process_at_a_time(void) {
     fixture_start(&f, (struct db_options){0});
     struct fixture second = f;
@@ -183,6 +201,7 @@ int main(int argc, char **argv) {
         return child(argv[2], atoi(argv[3]));
     RUN(schemas);
     RUN(foreign_files);
+    RUN(a_first_start_cut_off);
     RUN(one_process_at_a_time);
     RUN(killed_again_and_again);
     return CHECK_END();
