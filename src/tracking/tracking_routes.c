@@ -46,8 +46,8 @@ static const struct route rows[] = {
         &in_dataset_search, &out_dataset_page, PERM_READ, LANE_READ, 0, api_dataset_search,
         "Lists the data sets that runs of some experiments read."),
 
-    WRITES("runs.create", "POST", "runs/create", &in_run_create, &out_run, api_run_create,
-           "Starts a run."),
+    CHANGES("runs.create", "POST", "runs/create", &in_run_create, &out_run, api_run_create,
+            "Starts a run."),
     READS("runs.get", "GET", "runs/get", &in_run_id, &out_run, api_run_get,
           "Gives a run with its latest metrics, params, tags, inputs and outputs."),
     WRITES("runs.update", "POST", "runs/update", &in_run_update, &out_run_info, api_run_update,
@@ -88,8 +88,8 @@ static const struct route rows[] = {
     ROW("artifacts.get", "GET", "/get-artifact", &in_artifact_get, NULL, PERM_READ, LANE_READ, 0,
         api_artifact_get, "Sends one artifact of a run."),
 
-    WRITES("logged_models.create", "POST", "logged-models", &in_logged_model_create,
-           &out_logged_model, api_logged_model_create, "Makes a logged model."),
+    CHANGES("logged_models.create", "POST", "logged-models", &in_logged_model_create,
+            &out_logged_model, api_logged_model_create, "Makes a logged model."),
     READS("logged_models.search", "POST", "logged-models/search", &in_logged_model_search,
           &out_logged_model_page, api_logged_model_search, "Finds logged models."),
     READS("logged_models.get", "GET", "logged-models/{model_id}", &in_logged_model_get,

@@ -6,3 +6,7 @@ foreach(line 2 3)
   set_tests_properties(client.tracking_mlflow${line} PROPERTIES LABELS full TIMEOUT 300
                        ENVIRONMENT "QUERN_BIN=$<TARGET_FILE:quern>")
 endforeach()
+add_test(NAME client.tracking_wire
+         COMMAND ${QUERN_PYTHON} ${CMAKE_SOURCE_DIR}/tests/client/tracking_wire.py)
+set_tests_properties(client.tracking_wire PROPERTIES LABELS quick TIMEOUT 120
+                     ENVIRONMENT "QUERN_BIN=$<TARGET_FILE:quern>")
