@@ -82,6 +82,7 @@ CREATE TABLE pipeline_step (
   UNIQUE (run_id, name),
   UNIQUE (run_id, position)
 ) STRICT;
+CREATE INDEX pipeline_step_step ON pipeline_step (run_id, step, position);
 CREATE INDEX pipeline_step_flight ON pipeline_step (cache_key) WHERE state IN ('launching', 'running');
 CREATE INDEX pipeline_step_active ON pipeline_step (run_id) WHERE state IN ('launching', 'running');
 

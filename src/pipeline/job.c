@@ -198,11 +198,8 @@ static int settle_folder(struct ctx *c, const char *folder) {
                 (str_eq(place.state, "launching") || str_eq(place.state, "running"));
     if (open) {
         c->project = place.project;
-        rc = run_view_load(c, place.run_id, &v);
+        rc = run_view_load_one(c, place.run_id, place.step_id, &v, &row);
         rc = rc ? rc : attempt_load(c, place.step_id, place.number, &attempt);
-        for (size_t i = 0; rc == 0 && i < v.n; i++) {
-            row = v.steps[i].id == place.step_id ? v.steps[i] : row;
-        }
         s.step = rc ? NULL : &v.d->steps[row.index_in_definition];
         rc = rc ? rc : inputs_again(c, &v, &s, &inputs);
     }

@@ -8,10 +8,20 @@
 #include "binding.h"
 #include "quern/core/ctx.h"
 
-/* A loaded run that scheduler and jobs read together. */
+/* The part of a run that never changes, read by passes and jobs together. */
+struct run_base {
+    struct ctx c;
+    struct run_view v; /* without steps */
+    atomic_int users;
+};
+struct run_base *run_base_keep(struct run_base *b);
+void run_base_drop(struct run_base *b);
+
+/* A run as one pass saw it, read by that pass and by the jobs it made. */
 struct shared_view {
     struct ctx c;
     struct run_view v;
+    struct run_base *base;
     atomic_int users;
 };
 struct shared_view *shared_view_keep(struct shared_view *s);

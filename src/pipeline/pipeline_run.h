@@ -119,8 +119,16 @@ int files_insert(struct ctx *c, const char *owner, const struct source_files *fi
 int files_load(struct ctx *c, const char *owner, struct source_files *out);
 int file_known(struct ctx *c, const char *sha256, int64_t *size, bool *known);
 const char *run_owner(struct ctx *c, const char *run_id);
-/* Loads run, definition, parameters and steps. */
+/* Loads run, definition, parameters and files, which never change, without the steps. */
+int run_view_base(struct ctx *c, const char *id, struct run_view *out);
+int run_load_state(struct ctx *c, const char *id, enum run_state *state, bool *cancel);
+/* The steps of a base. */
+int run_view_steps(struct ctx *c, struct run_view *v);
+/* Both. */
 int run_view_load(struct ctx *c, const char *id, struct run_view *out);
+/* The base, one step, and the steps that it takes from. *row is the step. */
+int run_view_load_one(struct ctx *c, const char *id, int64_t step_id, struct run_view *out,
+                      struct step_row *row);
 
 struct run_event {
     int64_t seq, time_ms;
@@ -133,6 +141,10 @@ int run_events(struct ctx *c, const char *run_id, int64_t after, int64_t limit,
 /* ---- step_store.c */
 int step_insert(struct ctx *c, const char *run_id, size_t position, const struct step_row *s);
 int steps_load(struct ctx *c, const char *run_id, struct step_row **out, size_t *n);
+/* Appends the instances of one step of the definition. */
+int steps_load_named(struct ctx *c, const char *run_id, const char *step, struct step_row **out,
+                     size_t *n);
+int step_load_id(struct ctx *c, const char *run_id, int64_t id, struct step_row *out);
 /* Accepts "train[0]" and "train.0". */
 int step_load(struct ctx *c, const char *run_id, const char *name, struct step_row *out);
 /* The move when the step is still in `from`; *moved tells. An event row is written with it.

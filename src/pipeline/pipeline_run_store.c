@@ -227,24 +227,73 @@ int file_known(struct ctx *c, const char *sha256, int64_t *size, bool *known) {
                       size, known, "is", c->project, sha256);
 }
 
-int run_view_load(struct ctx *c, const char *id, struct run_view *out) {
+int run_load_state(struct ctx *c, const char *id, enum run_state *state, bool *cancel) {
+    struct stmt *st =
+        db_query(c, "SELECT state, cancel FROM pipeline_run WHERE id = ? AND project_id = ?", "si",
+                 id, c->project);
+    int rc = stmt_next(st);
+    if (rc > 0) {
+        *state = run_state_of(stmt_text(c, st, 0));
+        *cancel = stmt_i64(st, 1) != 0;
+    }
+    stmt_end(st);
+    return rc > 0 ? 0 : rc == 0 ? fail(c, ERR_NOT_FOUND, "there is no pipeline run %s", id) : rc;
+}
+
+int run_view_base(struct ctx *c, const char *id, struct run_view *out) {
     *out = (struct run_view){0};
     int rc = run_load(c, id, &out->run);
     rc = rc ? rc : definition_parse(c, out->run.definition, strlen(out->run.definition), &out->d);
     rc =
         rc ? rc
            : json_parse(c, DIALECT_PROBLEM, out->run.params, strlen(out->run.params), &out->params);
-    rc = rc ? rc : steps_load(c, id, &out->steps, &out->n);
-    rc = rc ? rc : files_load(c, run_owner(c, id), &out->files);
-    for (size_t i = 0; rc == 0 && i < out->n; i++) {
-        const struct step *s = definition_step(out->d, out->steps[i].step);
+    return rc ? rc : files_load(c, run_owner(c, id), &out->files);
+}
+
+static int place_steps(struct ctx *c, struct run_view *v) {
+    for (size_t i = 0; i < v->n; i++) {
+        const struct step *s = definition_step(v->d, v->steps[i].step);
         if (!s) {
-            return fail(c, ERR_INTERNAL, "run %s has a step %s that its definition lacks", id,
-                        out->steps[i].step);
+            return fail(c, ERR_INTERNAL, "run %s has a step %s that its definition lacks",
+                        v->run.id, v->steps[i].step);
         }
-        out->steps[i].index_in_definition = (size_t)(s - out->d->steps);
+        v->steps[i].index_in_definition = (size_t)(s - v->d->steps);
     }
-    return rc;
+    return 0;
+}
+
+int run_view_steps(struct ctx *c, struct run_view *v) {
+    int rc = steps_load(c, v->run.id, &v->steps, &v->n);
+    return rc ? rc : place_steps(c, v);
+}
+
+int run_view_load(struct ctx *c, const char *id, struct run_view *out) {
+    int rc = run_view_base(c, id, out);
+    return rc ? rc : run_view_steps(c, out);
+}
+
+int run_view_load_one(struct ctx *c, const char *id, int64_t step_id, struct run_view *out,
+                      struct step_row *row) {
+    int rc = run_view_base(c, id, out);
+    rc = rc ? rc : step_load_id(c, id, step_id, row);
+    const struct step *own = rc ? NULL : definition_step(out->d, row->step);
+    if (!own) {
+        return rc ? rc : fail(c, ERR_INTERNAL, "step %s is not in its definition", row->step);
+    }
+    row->index_in_definition = (size_t)(own - out->d->steps);
+    /* What it needs, and what the selects among these chose from. */
+    bool *wanted = ARENA_ARRAY(c->arena, bool, out->d->nsteps);
+    for (size_t i = 0; i < own->nneeds; i++) {
+        const struct step *s = &out->d->steps[own->needs[i]];
+        wanted[own->needs[i]] = true;
+        if (s->kind == STEP_SELECT) {
+            wanted[s->from] = true;
+        }
+    }
+    for (size_t i = 0; rc == 0 && i < out->d->nsteps; i++) {
+        rc = wanted[i] ? steps_load_named(c, id, out->d->steps[i].name, &out->steps, &out->n) : 0;
+    }
+    return rc ? rc : place_steps(c, out);
 }
 
 int run_events(struct ctx *c, const char *run_id, int64_t after, int64_t limit,

@@ -13,6 +13,18 @@
 #include "quern/db/db.h"
 #include "quern/tracking/tracking.h"
 
+struct run_base *run_base_keep(struct run_base *b) {
+    atomic_fetch_add(&b->users, 1);
+    return b;
+}
+
+void run_base_drop(struct run_base *b) {
+    if (b && atomic_fetch_sub(&b->users, 1) == 1) {
+        ctx_end(&b->c);
+        free(b);
+    }
+}
+
 struct shared_view *shared_view_keep(struct shared_view *s) {
     atomic_fetch_add(&s->users, 1);
     return s;
@@ -20,6 +32,7 @@ struct shared_view *shared_view_keep(struct shared_view *s) {
 
 void shared_view_drop(struct shared_view *s) {
     if (s && atomic_fetch_sub(&s->users, 1) == 1) {
+        run_base_drop(s->base);
         ctx_end(&s->c);
         free(s);
     }

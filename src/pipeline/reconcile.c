@@ -22,11 +22,8 @@ static int load(struct ctx *c, const struct attempt_place *p, struct found *f) {
     if (rc) {
         return rc;
     }
-    rc = run_view_load(c, p->run_id, &f->v);
+    rc = run_view_load_one(c, p->run_id, p->step_id, &f->v, &f->row);
     rc = rc ? rc : attempt_load(c, p->step_id, p->number, &f->attempt);
-    for (size_t i = 0; rc == 0 && i < f->v.n; i++) {
-        f->row = f->v.steps[i].id == p->step_id ? f->v.steps[i] : f->row;
-    }
     db_read_end(c);
     return rc;
 }

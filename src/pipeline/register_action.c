@@ -180,7 +180,10 @@ static int write_version(struct ctx *c, void *arg) {
     const char *ref =
         arena_printf(c->arena, "model_version:%s/%lld", w->model, (long long)r->version.version);
     if (rc == 0 && r->step) {
-        rc = lineage_edge(c, step_ref(c, r->pipeline_run, r->step), ref, "registered");
+        /* A version that was there already comes from the run that made it, not from this one. */
+        const char *step = step_ref(c, r->pipeline_run, r->step);
+        rc = r->kept ? lineage_edge(c, ref, step, "kept_by")
+                     : lineage_edge(c, step, ref, "registered");
     }
     return rc ? rc
               : audit_append(c, "pipeline.register", ref,

@@ -89,9 +89,9 @@ int lineage_step(struct ctx *c, const struct run_view *v, const struct step *s,
         rc = cached ? lineage_edge(c, run, step, "reused_by")
                     : lineage_edge(c, step, run, "tracked_as");
     }
-    /* A cached step's run has its edges already, from when it ran. */
-    const char *direct = cached ? NULL : run;
-    rc = rc ? rc : add_inputs(c, s, inputs, step, direct);
-    rc = rc ? rc : add_outputs(c, s, outputs, step, direct);
+    /* A cached step's run has its edges already, from when it ran; and what it stands in for was
+     * made then, not now. */
+    rc = rc ? rc : add_inputs(c, s, inputs, step, cached ? NULL : run);
+    rc = rc || cached ? rc : add_outputs(c, s, outputs, step, run);
     return rc || s->kind == STEP_RUN ? rc : add_needs(c, v, s, step);
 }

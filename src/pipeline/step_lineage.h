@@ -5,7 +5,7 @@
  *
  *   git:<commit> -> pipeline_run -> step -> run (the step's own tracking run)
  *   artifact -> step -> artifact;  artifact -> run -> artifact
- *   cached: run of the earlier attempt -> step
+ *   cached: run of the earlier attempt -> step; artifact -> step; nothing was made
  *   built-in kinds: step -> step for what they needed */
 #include "binding.h"
 

@@ -60,6 +60,34 @@ int steps_load(struct ctx *c, const char *run_id, struct step_row **out, size_t 
     return rc;
 }
 
+int steps_load_named(struct ctx *c, const char *run_id, const char *step, struct step_row **out,
+                     size_t *n) {
+    struct stmt *st =
+        db_query(c,
+                 "SELECT " STEP_COLUMNS " FROM pipeline_step WHERE run_id = ? AND step = "
+                 "? ORDER BY position",
+                 "ss", run_id, step);
+    int rc;
+    while ((rc = stmt_next(st)) > 0) {
+        *out = rows_grown(c, *out, *n, sizeof **out);
+        step_read_row(c, st, &(*out)[(*n)++]);
+    }
+    stmt_end(st);
+    return rc;
+}
+
+int step_load_id(struct ctx *c, const char *run_id, int64_t id, struct step_row *out) {
+    struct stmt *st =
+        db_query(c, "SELECT " STEP_COLUMNS " FROM pipeline_step WHERE id = ? AND run_id = ?", "is",
+                 id, run_id);
+    int rc = stmt_next(st);
+    if (rc > 0) {
+        step_read_row(c, st, out);
+    }
+    stmt_end(st);
+    return rc > 0 ? 0 : rc == 0 ? fail(c, ERR_NOT_FOUND, "run %s has no such step", run_id) : rc;
+}
+
 int step_load(struct ctx *c, const char *run_id, const char *name, struct step_row *out) {
     const char *dot = strrchr(name, '.');
     int64_t index;

@@ -72,7 +72,7 @@ static int make_file(struct ctx *c, struct dir *d, const char *rel, mode_t mode,
     if (sha256) {
         rc = copy_blob(c, sha256, fd);
     } else {
-        rc = fd_write_all(fd, text, strlen(text));
+        rc = text ? fd_write_all(fd, text, strlen(text)) : 0;
         rc = rc ? os_fail(c, "a file could not be written", rc) : 0;
     }
     fd_close(fd);
