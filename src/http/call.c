@@ -13,10 +13,11 @@
 #include "quern/json/json_in.h"
 #include "quern/metric/metric.h"
 
-#define SWALLOW_MAX (1u << 20)         /* read of a refused body so that the connection lives on */
-#define DECODE_INLINE_MAX (256u << 10) /* larger bodies would hold up a network thread: 8 ms each  \
-                                        */
-#define ARENA_BODY_MAX (64u << 10)     /* larger bodies grow on the heap as they come */
+#define SWALLOW_MAX (1u << 20) /* read of a refused body so that the connection lives on */
+#define DECODE_INLINE_MAX                                                                          \
+    (256u << 10)                   /* larger bodies would hold up a network thread: 8 ms each      \
+                                    */
+#define ARENA_BODY_MAX (64u << 10) /* larger bodies grow on the heap as they come */
 
 /* ------------------------------------------------------------------ identity */
 

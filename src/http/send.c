@@ -122,6 +122,8 @@ static void answer_error(struct call *k, struct answer *a) {
     a->status = row->status;
     a->error = true;
     a->type = json_error(call_dialect(k), c, &text);
+    if (text.len && text.data[text.len - 1] != '\n')
+        buf_putc(&text, '\n');
     put_buf(a, &text);
     if (row->retry_after)
         reply_header(c, "Retry-After", arena_printf(c->arena, "%d", row->retry_after));
