@@ -275,8 +275,11 @@ int run_search_by_metric(struct ctx *c, const struct search_plan *p, struct list
 
 /* Hits up to which sorting them is cheaper than probing runs in order: with N runs and a page of L
  * the two cost alike near sqrt(N * L); N is taken as 100,000. */
-static int64_t sort_bound(const struct search_plan *p) {
+static int64_t sort_bound(const struct search_plan *p, bool metric) {
     int64_t page = p->limit + p->offset, bound = 1000;
+    /* Without an index that gives the order every run would be visited: any condition is better. */
+    if (p->norders && !metric)
+        return INT64_MAX;
     while (bound < 20000 && bound * bound < 100000 * page)
         bound += 250;
     return bound;
@@ -286,7 +289,7 @@ int run_search_rows(struct ctx *c, const struct search_plan *p, int64_t **rows, 
     struct list found = {0};
     const struct search_cond *driver = NULL;
     bool metric = p->norders && p->orders[0].kind == BY_METRIC && p->nexperiments == 1;
-    int64_t least = sort_bound(p);
+    int64_t least = sort_bound(p, metric);
     for (size_t i = 0; i < p->nconds; i++) {
         const struct search_cond *s = &p->conds[i];
         int64_t hits = least;

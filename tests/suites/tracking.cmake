@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 # The genuine MLflow clients, two lines of them.
 foreach(line 2 3)
-  add_test(NAME client.tracking_mlflow${line}
+  add_test(NAME client.tracking.mlflow${line}
            COMMAND ${QUERN_PY${line}} ${CMAKE_SOURCE_DIR}/tests/client/tracking.py)
-  set_tests_properties(client.tracking_mlflow${line} PROPERTIES LABELS full TIMEOUT 300
+  set_tests_properties(client.tracking.mlflow${line} PROPERTIES LABELS full TIMEOUT 300
                        ENVIRONMENT "QUERN_BIN=$<TARGET_FILE:quern>")
 endforeach()
-add_test(NAME client.tracking_wire
-         COMMAND ${QUERN_PYTHON} ${CMAKE_SOURCE_DIR}/tests/client/tracking_wire.py)
-set_tests_properties(client.tracking_wire PROPERTIES LABELS quick TIMEOUT 120
+add_test(NAME wire.tracking
+         COMMAND ${QUERN_PYTHON} ${CMAKE_SOURCE_DIR}/tests/wire.tracking.py)
+set_tests_properties(wire.tracking PROPERTIES LABELS quick TIMEOUT 120
                      ENVIRONMENT "QUERN_BIN=$<TARGET_FILE:quern>")
