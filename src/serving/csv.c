@@ -83,7 +83,7 @@ static int scan_line(struct csv *s, struct grid *g, size_t *fields) {
     bool last = false;
     *fields = 0;
     while (!last) {
-        struct bytes text;
+        struct bytes text = {0};
         int rc = scan_field(s, &text, &last);
         if (rc < 0)
             return rc;

@@ -1,0 +1,2 @@
+# Prediction requests and model files.
+quern_fuzz(fuzz_oip quern_serving quern_onnx)
