@@ -7,6 +7,6 @@ foreach(line 2 3)
                        ENVIRONMENT "QUERN_BIN=$<TARGET_FILE:quern>")
 endforeach()
 add_test(NAME wire.tracking
-         COMMAND ${QUERN_PYTHON} ${CMAKE_SOURCE_DIR}/tests/wire.tracking.py)
+         COMMAND ${QUERN_PYTHON} ${CMAKE_SOURCE_DIR}/tests/client/tracking_wire.py)
 set_tests_properties(wire.tracking PROPERTIES LABELS quick TIMEOUT 120
                      ENVIRONMENT "QUERN_BIN=$<TARGET_FILE:quern>")
