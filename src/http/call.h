@@ -100,6 +100,20 @@ void call_completed(void *server, struct MHD_Connection *conn, void **state,
                     enum MHD_RequestTerminationCode how);
 void call_unref(struct call *k);
 
+/* begin.c */
+void call_read_head(struct call *k);
+
+/* admit.c: 0, 1 when the reply is complete (OPTIONS), or the failure. */
+int call_find(struct call *k);
+int call_admit(struct call *k);
+enum dialect call_dialect(const struct call *k);
+
+/* body.c */
+bool call_has_body(const struct call *k);
+int body_reserve(struct call *k, size_t more);   /* of the server's bytes under way */
+enum MHD_Result body_fail_early(struct call *k); /* k->rc is set, the body was not read */
+enum MHD_Result body_data(struct call *k, const char *data, size_t n);
+
 /* send.c: the answer of a finished call. */
 enum MHD_Result send_reply(struct call *k);
 /* The same by hand, for a connection in the middle of a body. */

@@ -14,8 +14,6 @@
 #include "quern/json/json_out.h"
 #include "quern/metric/metric.h"
 
-enum dialect call_dialect(const struct call *k);
-
 /* Sent with every answer. */
 static const struct {
     const char *name, *value;
