@@ -7,6 +7,8 @@
 #include "quern/base/arena.h"
 #include "quern/base/str.h"
 #include "quern/core/ctx.h"
+#include "quern/tracking/tracking.h"
+#include "run.h"
 
 #define DECODE_ROUNDS 10
 
@@ -86,4 +88,25 @@ int run_artifact_send(struct ctx *c, const char *root_uri, const char *path) {
         return fail(c, ERR_NOT_FOUND, "No such artifact: '%s'", path);
     }
     return rc ? rc : artifact_send(c, full);
+}
+
+int run_artifact_uri(struct ctx *c, const char *run_id, const char **root_uri) {
+    struct run_ref r;
+    struct run_info *info = NULL;
+    int rc = run_for_read(c, run_id, &r);
+    if (!rc)
+        rc = run_load_info(c, r.row, &info);
+    if (!rc)
+        *root_uri = info->artifact_uri;
+    return rc;
+}
+
+int run_artifact_root(struct ctx *c, const char *run_id, char **logical_path) {
+    const char *root = NULL, *path = NULL;
+    int rc = run_artifact_uri(c, run_id, &root);
+    if (!rc)
+        rc = run_artifact_path(c, root, NULL, &path);
+    if (!rc)
+        *logical_path = arena_strdup(c->arena, path);
+    return rc;
 }

@@ -10,6 +10,8 @@ struct artifact_page {
     const char *root_uri;
     struct list files;
 };
+/* ERR_NOT_FOUND for an unknown run. */
+int run_artifact_uri(struct ctx *c, const char *run_id, const char **root_uri);
 /* Fails in MLflow's words ("Invalid path") on anything but a plain relative path. */
 int run_artifact_path(struct ctx *c, const char *root_uri, const char *path, const char **out);
 int run_artifacts(struct ctx *c, const char *root_uri, const char *path, struct artifact_page *out);

@@ -2,7 +2,6 @@
 #include "metric.h"
 #include "quern/base/arena.h"
 #include "quern/core/ctx.h"
-#include "run.h"
 #include "run_artifact.h"
 #include "run_input.h"
 #include "tracking_api.h"
@@ -114,21 +113,10 @@ int api_history_interval(struct ctx *c, const void *in, void *out) {
     return metric_history_interval(c, in, &((struct bulk_answer *)out)->metrics);
 }
 
-static int root_of(struct ctx *c, const char *run_id, const char **root_uri) {
-    struct run_ref r;
-    struct run_info *info = NULL;
-    int rc = run_for_read(c, run_id, &r);
-    if (!rc)
-        rc = run_load_info(c, r.row, &info);
-    if (!rc)
-        *root_uri = info->artifact_uri;
-    return rc;
-}
-
 int api_artifact_list(struct ctx *c, const void *in, void *out) {
     const struct place *p = in;
     const char *root = NULL;
-    int rc = root_of(c, p->run_id, &root);
+    int rc = run_artifact_uri(c, p->run_id, &root);
     return rc ? rc : run_artifacts(c, root, p->path, out);
 }
 
@@ -136,16 +124,6 @@ int api_artifact_get(struct ctx *c, const void *in, void *out) {
     const struct place *p = in;
     const char *root = NULL;
     (void)out;
-    int rc = root_of(c, p->run_id, &root);
+    int rc = run_artifact_uri(c, p->run_id, &root);
     return rc ? rc : run_artifact_send(c, root, p->path);
-}
-
-int run_artifact_root(struct ctx *c, const char *run_id, char **logical_path) {
-    const char *root = NULL, *path = NULL;
-    int rc = root_of(c, run_id, &root);
-    if (!rc)
-        rc = run_artifact_path(c, root, NULL, &path);
-    if (!rc)
-        *logical_path = arena_strdup(c->arena, path);
-    return rc;
 }

@@ -2,6 +2,7 @@
 #include "run_lineage.h"
 
 #include <inttypes.h>
+#include <string.h>
 
 #include "quern/base/arena.h"
 #include "quern/core/ctx.h"
@@ -28,7 +29,15 @@ static int edge_to_run(struct ctx *c, const struct run_ref *r, const char *from,
     return rc ? rc : lineage_edge(c, from, run, "used");
 }
 
+/* The tag is free text; only what can be a commit's name becomes a node. */
+static bool commit_name(const char *text) {
+    size_t n = strspn(text, "0123456789abcdefABCDEF");
+    return n >= 4 && n <= 64 && !text[n];
+}
+
 int run_came_from_commit(struct ctx *c, const struct run_ref *r, const char *commit) {
+    if (!commit_name(commit))
+        return 0;
     return edge_to_run(c, r, ref_make(c, "git", commit),
                        arena_printf(c->arena, "commit %.12s", commit));
 }

@@ -187,8 +187,13 @@ static void lineage(void) {
     REQUIRE(fx_begin());
     const char *run =
         fx_text(fx_call("runs.create", "{\"experiment_id\":\"0\",\"tags\":[{\"key\":"
-                                       "\"mlflow.source.git.commit\",\"value\":\"abc\"}]}"),
+                                       "\"mlflow.source.git.commit\",\"value\":\"abc1\"}]}"),
                 "run_id");
+    CHECK_STR(
+        fx_call("runs.set_tag",
+                "{\"run_id\":\"%s\",\"key\":\"mlflow.source.git.commit\",\"value\":\"not one\"}",
+                run),
+        "{}"); /* no edge from that */
     fx_call("runs.log_inputs",
             "{\"run_id\":\"%s\",\"datasets\":[{\"dataset\":{\"name\":\"n\",\"digest\":\"d\"}}]}",
             run);
@@ -198,7 +203,7 @@ static void lineage(void) {
     fx_call("logged_models.delete", "{\"model_id\":\"%s\"}", model);
     fx_call("runs.delete", "{\"run_id\":\"%s\"}", run);
     CHECK_STR(edges(), arena_printf(fx_keep,
-                                    "dataset:0/n@d used run:%s\ngit:abc used run:%s\n"
+                                    "dataset:0/n@d used run:%s\ngit:abc1 used run:%s\n"
                                     "run:%s produced logged_model:%s\n",
                                     run, run, run, model));
     fx_end();
