@@ -12,7 +12,7 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 import quern  # noqa: E402
 
-SIZE_MB, BALLAST_MB, ROUNDS = 40, 12, 3
+SIZE_MB, BALLAST_MB, ROUNDS, POINTS = 32, 22, 3, 1000
 ARTIFACTS = "/api/2.0/mlflow-artifacts/artifacts/"
 
 
@@ -38,7 +38,7 @@ def ballast(path):
 def batch(server, run, n):
     return server.mlflow("runs/log-batch", {
         "run_id": run,
-        "metrics": [{"key": f"m{i}", "value": n, "timestamp": n + 1, "step": n} for i in range(300)]})
+        "metrics": [{"key": f"m{i}", "value": n, "timestamp": n + 1, "step": n} for i in range(POINTS)]})
 
 
 def put_status(server, path, body):
@@ -67,7 +67,7 @@ def acked_steps(server, run, key):
 
 
 def check(server, run, acked, sent):
-    for key in ("m0", "m299"):
+    for key in ("m0", f"m{POINTS - 1}"):
         have = acked_steps(server, run, key)
         assert acked <= have, f"lost: {sorted(acked - have)[:10]} of {key}"
         assert have <= sent, f"invented: {sorted(have - sent)[:10]} of {key}"
