@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 # The genuine MLflow clients, two lines of them.
 foreach(line 2 3)
-  add_test(NAME client.tracking.mlflow${line}
+  add_test(NAME client.tracking_mlflow${line}
            COMMAND ${QUERN_PY${line}} ${CMAKE_SOURCE_DIR}/tests/client/tracking.py)
-  set_tests_properties(client.tracking.mlflow${line} PROPERTIES LABELS full TIMEOUT 300
+  set_tests_properties(client.tracking_mlflow${line} PROPERTIES LABELS full TIMEOUT 300
                        ENVIRONMENT "QUERN_BIN=$<TARGET_FILE:quern>")
 endforeach()
 add_test(NAME wire.tracking
