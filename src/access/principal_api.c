@@ -57,6 +57,10 @@ int name_check(struct ctx *c, const char *field, const char *name) {
     for (const char *p = name; *p && good; p++) {
         good = isalnum((unsigned char)*p) || *p == '.' || *p == '_' || *p == '-';
     }
+    if (good && token_well_formed(name)) {
+        return fail_field(c, ERR_INVALID, field,
+                          "This is a token, not a name; revoke it if others saw it.");
+    }
     return good ? 0
                 : fail_field(c, ERR_INVALID, field,
                              "'%s' is not a name: letters, digits, '.', '_' and '-', at most 128, "
