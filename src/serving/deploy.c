@@ -87,6 +87,10 @@ static int wait_for(struct ctx *c, const struct deploy *d, struct endpoint *e) {
     }
 }
 
+static void release(void *json) {
+    json_decref(json);
+}
+
 static int run(struct ctx *c, const void *with, const char *run_id, struct json_t **outputs) {
     struct deploy d = {.with = with};
     struct endpoint e = {0};
@@ -97,9 +101,11 @@ static int run(struct ctx *c, const void *with, const char *run_id, struct json_
     int rc = db_write(lanes_db(l), c, op_put, &d);
     if (rc == 0)
         rc = wait_for(c, &d, &e);
-    if (rc == 0 && outputs)
+    if (rc == 0 && outputs) {
         *outputs = json_pack("{s:s, s:s, s:I}", "endpoint", d.with->endpoint, "model", e.model,
                              "version", (json_int_t)e.version);
+        arena_defer(c->arena, release, *outputs);
+    }
     return rc;
 }
 

@@ -13,7 +13,8 @@ struct json_t;
 
 /* What a step that is no command does ("register", "deploy"). Rooms to the right give their own:
  * the app hands them over before pipeline_start. Runs on a worker, must be idempotent per step
- * attempt. `with` is the step's resolved settings; outputs (an object) may be NULL. */
+ * attempt. `with` is the step's resolved settings; *outputs (an object that hangs on
+ * the arena) may stay NULL. */
 struct step_action {
     const char *name;
     const struct shape *with; /* validated when the definition is submitted */
