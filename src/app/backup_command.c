@@ -92,6 +92,12 @@ static int open_empty(const char *path, struct dir **out) {
     return n == 0 ? EXIT_OK : complain(EXIT_CONFLICT, "%s is not empty", path);
 }
 
+static void close_if_open(struct dir *d) {
+    if (d) {
+        dir_close(d);
+    }
+}
+
 int backup_command(struct invocation *inv) {
     struct client_reply r;
     struct dir *to = NULL;
@@ -100,12 +106,14 @@ int backup_command(struct invocation *inv) {
         code = client_call(inv, "POST", "/api/v1/backups", NULL, &r);
     }
     if (code != EXIT_OK) {
+        close_if_open(to);
         return code;
     }
     const char *id = json_string_value(json_object_get(r.json, "id"));
     json_t *m = NULL;
     long long bytes = 0;
     if (!id) {
+        close_if_open(to);
         return complain(EXIT_ERROR, "the server gave no backup id");
     }
     code = fetch(inv, to, id, BACKUP_MANIFEST);
@@ -189,9 +197,7 @@ int restore_command(struct invocation *inv) {
                json_array_size(json_object_get(m, "files")), dir_path(to), dir_path(to));
     }
     json_decref(m);
-    if (to) {
-        dir_close(to);
-    }
+    close_if_open(to);
     dir_close(from);
     return code;
 }
