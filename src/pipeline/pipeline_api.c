@@ -21,23 +21,24 @@ struct pipeline_in {
     struct json_t *files;
     struct opt_i64 version, max_results;
 };
-SHAPE(
+SHAPE_STRICT(
     shape_pipeline_put, "PipelinePut", struct pipeline_in,
     FIELD(struct pipeline_in, name, T_STR, F_PATH | F_REQUIRED, "Name; as in the definition."),
     FIELD(struct pipeline_in, definition, T_STR, F_REQUIRED, "The definition, YAML or JSON text."),
     FIELD(struct pipeline_in, files, T_JSON, 0,
           "Source files: {path: base64}, or a list of {path, content_base64} or {path, sha256}."));
-SHAPE(shape_pipeline_get, "PipelineGetQuery", struct pipeline_in,
-      FIELD(struct pipeline_in, name, T_STR, F_PATH | F_REQUIRED, "Name of the pipeline."),
-      FIELD_MAX(struct pipeline_in, version, T_I64, F_QUERY, 1, INT64_MAX, "Default: the newest."));
-SHAPE(shape_pipeline_name, "PipelineName", struct pipeline_in,
-      FIELD(struct pipeline_in, name, T_STR, F_PATH | F_REQUIRED, "Name of the pipeline."));
-SHAPE(shape_pipeline_list_in, "PipelineListQuery", struct pipeline_in,
-      FIELD_MAX(struct pipeline_in, max_results, T_I64, F_QUERY, 1, 1000, "Default 100."),
-      FIELD(struct pipeline_in, page_token, T_STR, F_QUERY, "From the answer before."));
-SHAPE(shape_validate, "PipelineValidate", struct pipeline_in,
-      FIELD(struct pipeline_in, definition, T_STR, F_REQUIRED,
-            "The definition, YAML or JSON text."));
+SHAPE_STRICT(shape_pipeline_get, "PipelineGetQuery", struct pipeline_in,
+             FIELD(struct pipeline_in, name, T_STR, F_PATH | F_REQUIRED, "Name of the pipeline."),
+             FIELD_MAX(struct pipeline_in, version, T_I64, F_QUERY, 1, INT64_MAX,
+                       "Default: the newest."));
+SHAPE_STRICT(shape_pipeline_name, "PipelineName", struct pipeline_in,
+             FIELD(struct pipeline_in, name, T_STR, F_PATH | F_REQUIRED, "Name of the pipeline."));
+SHAPE_STRICT(shape_pipeline_list_in, "PipelineListQuery", struct pipeline_in,
+             FIELD_MAX(struct pipeline_in, max_results, T_I64, F_QUERY, 1, 1000, "Default 100."),
+             FIELD(struct pipeline_in, page_token, T_STR, F_QUERY, "From the answer before."));
+SHAPE_STRICT(shape_validate, "PipelineValidate", struct pipeline_in,
+             FIELD(struct pipeline_in, definition, T_STR, F_REQUIRED,
+                   "The definition, YAML or JSON text."));
 
 struct pipeline_out {
     const char *name, *description, *definition, *digest, *created_by;

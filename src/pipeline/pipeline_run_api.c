@@ -13,11 +13,12 @@
 #include "quern/db/db.h"
 #include "quern/json/json_in.h"
 
-SHAPE(shape_git, "GitSource", struct git_in,
-      FIELD_MAX(struct git_in, commit, T_STR, 0, 0, 64, "Commit of the definition and its files."),
-      FIELD_MAX(struct git_in, branch, T_STR, 0, 0, 256, "Branch."),
-      FIELD_MAX(struct git_in, remote, T_STR, 0, 0, 1024, "Address of the repository."),
-      FIELD(struct git_in, dirty, T_BOOL, 0, "Whether files differed from the commit."));
+SHAPE_STRICT(shape_git, "GitSource", struct git_in,
+             FIELD_MAX(struct git_in, commit, T_STR, 0, 0, 64,
+                       "Commit of the definition and its files."),
+             FIELD_MAX(struct git_in, branch, T_STR, 0, 0, 256, "Branch."),
+             FIELD_MAX(struct git_in, remote, T_STR, 0, 0, 1024, "Address of the repository."),
+             FIELD(struct git_in, dirty, T_BOOL, 0, "Whether files differed from the commit."));
 
 #define CREATE_FIELDS                                                                              \
     FIELD(struct run_create_in, params, T_JSON, 0, "Object of parameter name to value."),          \
@@ -25,18 +26,20 @@ SHAPE(shape_git, "GitSource", struct git_in,
         FIELD(struct run_create_in, use_cache, T_BOOL, 0,                                          \
               "Whether results of earlier runs may stand in; default true.")
 
-SHAPE(shape_run_create, "PipelineRunCreate", struct run_create_in,
-      FIELD(struct run_create_in, definition, T_STR, F_REQUIRED,
-            "The definition, YAML or JSON text."),
-      FIELD(struct run_create_in, files, T_JSON, 0,
-            "Source files: {path: base64}, or a list of {path, content_base64} or {path, sha256}."),
-      CREATE_FIELDS);
-SHAPE(shape_run_of_stored, "StoredPipelineRunCreate", struct run_create_in,
-      FIELD(struct run_create_in, name, T_STR, F_PATH | F_REQUIRED, "Name of the pipeline."),
-      FIELD_MAX(struct run_create_in, version, T_I64, 0, 1, INT64_MAX, "Default: the newest."),
-      CREATE_FIELDS);
-SHAPE(shape_run_id, "PipelineRunId", struct run_id_in,
-      FIELD(struct run_id_in, id, T_STR, F_PATH | F_REQUIRED, "The run's id."));
+SHAPE_STRICT(
+    shape_run_create, "PipelineRunCreate", struct run_create_in,
+    FIELD(struct run_create_in, definition, T_STR, F_REQUIRED,
+          "The definition, YAML or JSON text."),
+    FIELD(struct run_create_in, files, T_JSON, 0,
+          "Source files: {path: base64}, or a list of {path, content_base64} or {path, sha256}."),
+    CREATE_FIELDS);
+SHAPE_STRICT(shape_run_of_stored, "StoredPipelineRunCreate", struct run_create_in,
+             FIELD(struct run_create_in, name, T_STR, F_PATH | F_REQUIRED, "Name of the pipeline."),
+             FIELD_MAX(struct run_create_in, version, T_I64, 0, 1, INT64_MAX,
+                       "Default: the newest."),
+             CREATE_FIELDS);
+SHAPE_STRICT(shape_run_id, "PipelineRunId", struct run_id_in,
+             FIELD(struct run_id_in, id, T_STR, F_PATH | F_REQUIRED, "The run's id."));
 
 struct step_out {
     const char *name, *step, *kind, *state, *reason, *cached_from, *tracking_run_id;
@@ -107,11 +110,11 @@ struct run_list_in {
 };
 static const char *const run_states[] = {"queued", "running",   "succeeded",
                                          "failed", "cancelled", NULL};
-SHAPE(shape_run_list_in, "PipelineRunListQuery", struct run_list_in,
-      FIELD(struct run_list_in, pipeline, T_STR, F_QUERY, "Only runs of this pipeline."),
-      FIELD_ENUM(struct run_list_in, state, F_QUERY, run_states, "Only runs in this state."),
-      FIELD_MAX(struct run_list_in, max_results, T_I64, F_QUERY, 1, 1000, "Default 50."),
-      FIELD(struct run_list_in, page_token, T_STR, F_QUERY, "From the answer before."));
+SHAPE_STRICT(shape_run_list_in, "PipelineRunListQuery", struct run_list_in,
+             FIELD(struct run_list_in, pipeline, T_STR, F_QUERY, "Only runs of this pipeline."),
+             FIELD_ENUM(struct run_list_in, state, F_QUERY, run_states, "Only runs in this state."),
+             FIELD_MAX(struct run_list_in, max_results, T_I64, F_QUERY, 1, 1000, "Default 50."),
+             FIELD(struct run_list_in, page_token, T_STR, F_QUERY, "From the answer before."));
 struct run_list_out {
     struct list runs;
     const char *next_page_token;

@@ -5,6 +5,15 @@
 #include "quern/http/route.h"
 #include "run_create.h"
 
+/* What is sent to these doors has no members beside the declared ones: a mistyped one is told. */
+#define SHAPE_STRICT(ident, wire, S, ...)                                                          \
+    static const struct field ident##_fields[] = {__VA_ARGS__};                                    \
+    const struct shape ident = {.name = (wire),                                                    \
+                                .size = sizeof(S),                                                 \
+                                .fields = ident##_fields,                                          \
+                                .n = sizeof(ident##_fields) / sizeof(ident##_fields[0]),           \
+                                .strict = true}
+
 struct git_in {
     const char *commit, *branch, *remote;
     struct opt_bool dirty;

@@ -31,12 +31,12 @@ struct log_in {
               "Instance: train, train[0], train.0."),                                              \
         FIELD_MAX(struct log_in, attempt, T_I64, F_QUERY, 1, 1000000, "Default: the last."),       \
         FIELD_MAX(struct log_in, offset, T_I64, F_QUERY, 0, INT64_MAX, "Byte to begin at.")
-SHAPE(shape_step_log, "StepLogQuery", struct log_in, LOG_FIELDS,
-      FIELD_MAX(struct log_in, max_bytes, T_I64, F_QUERY, 1, PIECE_MOST, "Default 1 MiB."));
-SHAPE(shape_step_logs, "StepLogStreamQuery", struct log_in, LOG_FIELDS,
-      FIELD(struct log_in, follow, T_BOOL, F_QUERY, "Go on until the step has ended."),
-      FIELD(struct log_in, stamps, T_BOOL, F_QUERY,
-            "Time and stream before each line; default true."));
+SHAPE_STRICT(shape_step_log, "StepLogQuery", struct log_in, LOG_FIELDS,
+             FIELD_MAX(struct log_in, max_bytes, T_I64, F_QUERY, 1, PIECE_MOST, "Default 1 MiB."));
+SHAPE_STRICT(shape_step_logs, "StepLogStreamQuery", struct log_in, LOG_FIELDS,
+             FIELD(struct log_in, follow, T_BOOL, F_QUERY, "Go on until the step has ended."),
+             FIELD(struct log_in, stamps, T_BOOL, F_QUERY,
+                   "Time and stream before each line; default true."));
 
 /* The keeper's folder of the attempt; NULL while there is none. */
 static int find_folder(struct ctx *c, const char *run_id, const char *step, int64_t attempt,
@@ -287,10 +287,10 @@ struct events_in {
     const char *id;
     struct opt_i64 after;
 };
-SHAPE(shape_run_events, "PipelineRunEventsQuery", struct events_in,
-      FIELD(struct events_in, id, T_STR, F_PATH | F_REQUIRED, "The run's id."),
-      FIELD_MAX(struct events_in, after, T_I64, F_QUERY, 0, INT64_MAX,
-                "Sequence number to go on behind; Last-Event-ID counts as well."));
+SHAPE_STRICT(shape_run_events, "PipelineRunEventsQuery", struct events_in,
+             FIELD(struct events_in, id, T_STR, F_PATH | F_REQUIRED, "The run's id."),
+             FIELD_MAX(struct events_in, after, T_I64, F_QUERY, 0, INT64_MAX,
+                       "Sequence number to go on behind; Last-Event-ID counts as well."));
 
 static void say_event(struct ctx *c, struct feed *f, const struct run_event *e) {
     json_t *data =

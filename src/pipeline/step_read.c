@@ -435,12 +435,8 @@ static int read_action(struct place *p, const struct node *n, const char *name) 
         void *in = arena_alloc(c->arena, p->s->action->with->size);
         if (!strstr(text, "${")) {
             p->at = n;
-            /* Settings are a body, also while the request under way is a GET. */
-            const char *method = c->method;
-            c->method = "POST";
             rc = placed(
                 p, json_decode(c, DIALECT_PROBLEM, p->s->action->with, p->s->with, NULL, NULL, in));
-            c->method = method;
         }
     }
     return rc;

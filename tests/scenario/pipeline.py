@@ -7,6 +7,7 @@ import json
 import os
 import random
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -414,7 +415,8 @@ def refusals(s):
     a = s.post("/api/v1/pipeline-runs", {"definition": ok, "files": {"a.py": "***"}})
     assert a.status == 400 and "not base64" in a.text, a
     a = s.post("/api/v1/pipeline-runs", {"definition": ok, "nonsense": 1})
-    assert a.status in (201, 400), a
+    assert a.status == 400 and "nonsense" in a.text, a
+    assert s.get("/api/v1/pipeline-runs?pipline=x").status == 400
     for path, status in (("pipeline-runs/x", 404), ("pipeline-runs/x/steps/a/logs", 404), ("pipelines/x", 404),
                          ("pipeline-runs?max_results=0", 400), ("pipeline-runs?state=odd", 400),
                          ("pipeline-runs?page_token=zz", 400)):
@@ -522,6 +524,20 @@ def kill_in_the_middle(data):
     s.stop()
 
 
+def a_lost_keeper(s):
+    """A keeper that is killed takes its step along; the step is run again without costing a retry."""
+    path = os.path.join(tmp, "lost")
+    r = submit(s, {"name": "lost", "files": ["l.py"], "steps": {"a": {"run": [PY, "l.py", path], "outputs": {"o": "o"}}}},
+               {"l.py": COUNT + "if len(open(sys.argv[1]).readlines()) < 3: time.sleep(60)\nopen('o','w').write('o')\n"})
+    for n in (1, 2):
+        wait(s, r, until=lambda x: count("lost") == n and steps(x)["a"]["state"] == "running")
+        with open(os.path.join(s.data, "work", r, "a", str(n), "keeper", "keeper.json")) as f:
+            os.kill(json.load(f)["pid"], signal.SIGKILL)
+    x = wait(s, r, "succeeded")
+    states = [h["state"] for h in steps(x)["a"]["attempt_history"]]
+    assert states == ["lost", "lost", "succeeded"] and count("lost") == 3, (states, count("lost"))
+
+
 def kill_at_random(data, kills=12):
     """Kills the daemon again and again while many short steps run: each step runs exactly once."""
     s = Server(data=data, args=["--pipeline-parallel", "4", "--log-level", "warn"])
@@ -555,7 +571,7 @@ try:
     names = sys.argv[1:]
     calls = [a_step_sees_its_world, fan_out_and_select, retries, timeouts, cancels, caching,
              gates_and_registration, conditions, logs_and_events, hostile_arguments,
-             outputs_are_checked, refusals, retry_from_failed, stored, limits]
+             outputs_are_checked, refusals, retry_from_failed, stored, limits, a_lost_keeper]
     with Server(args=["--pipeline-parallel", "3", "--log-level", "warn"], env={"DAEMON_ONLY": "1"}) as server:
         for call in calls:
             if not names or call.__name__ in names:
