@@ -198,7 +198,8 @@ static int receive(struct ctx *c, const char *path, const char *base64, const ch
                    struct source_files *out) {
     if (!path_ok(path)) {
         return fail_field(c, ERR_INVALID, "files",
-                          "\"%.200s\" is no relative path beneath the definition's folder", path);
+                          "\"%.*s\" is no relative path beneath the definition's folder",
+                          (int)utf8_prefix(path, 200), path);
     }
     for (size_t i = 0; i < out->n; i++) {
         if (str_eq(out->items[i].path, path)) {
@@ -244,9 +245,10 @@ int files_receive(struct ctx *c, struct json_t *sent, struct source_files *out) 
         const char *path;
         json_t *content;
         json_object_foreach(sent, path, content) {
-            rc = json_is_string(content) ? receive(c, path, json_string_value(content), NULL, out)
-                                         : fail_field(c, ERR_INVALID, "files",
-                                                      "the content of %.200s is not text", path);
+            rc = json_is_string(content)
+                     ? receive(c, path, json_string_value(content), NULL, out)
+                     : fail_field(c, ERR_INVALID, "files", "the content of %.*s is not text",
+                                  (int)utf8_prefix(path, 200), path);
             if (rc) {
                 return rc;
             }

@@ -8,6 +8,7 @@
 #include "json_value.h"
 #include "quern/base/arena.h"
 #include "quern/base/buf.h"
+#include "quern/base/str.h"
 #include "quern/core/ctx.h"
 
 #define RESULT_CAP ((size_t)1 << 20)
@@ -39,7 +40,7 @@ static int piece(struct ctx *c, const char **at, const char **literal, size_t *n
     if (length == 0 || s[2 + length] != '}') {
         return fail(c, ERR_INVALID,
                     "\"%.*s\" is no placeholder; write ${params.name}, or $${ for a literal ${",
-                    (int)(length + 8 > 60 ? 60 : length + 8), s);
+                    (int)utf8_prefix(s, length + 4 > 60 ? 60 : length + 4), s);
     }
     *path = arena_strndup(c->arena, s + 2, length);
     *n = 0;

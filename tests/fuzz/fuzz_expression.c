@@ -11,13 +11,15 @@
 #include "gate.h"
 #include "json_value.h"
 #include "quern/base/arena.h"
+#include "quern/base/str.h"
 #include "quern/core/ctx.h"
 #include "substitution.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void told(const struct ctx *c, int rc) {
-    if (rc > 0 || (rc < 0 && (rc != -c->err.code || !c->err.message)))
+    if (rc > 0 || (rc < 0 && (rc != -c->err.code || !c->err.message ||
+                              !utf8_valid(c->err.message, strlen(c->err.message)))))
         abort();
 }
 
@@ -34,6 +36,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     char *text, *out;
     ctx_begin(&c);
     text = arena_strndup(c.arena, (const char *)data, size);
+    if (!utf8_valid(text, strlen(text))) { /* definitions are checked before they are taken apart */
+        ctx_end(&c);
+        return 0;
+    }
     json_t *root = json_on_arena(&c, json_loads(values, 0, NULL));
     int rc = expr_parse(&c, text, &e);
     rc = rc ? rc : expr_test(&c, e, root, &yes);
