@@ -480,6 +480,50 @@ def browsers():
         print(f"browsers: {len(attacks)} kinds of request")
 
 
+# ---- T11: who is let in without having said who it is
+
+def handed_over(address):
+    """Starts the daemon with a listening socket as systemd would; what it says within a while."""
+    with socket.socket() as c:
+        c.bind((address, 0))
+        c.listen(8)
+        data = tempfile.mkdtemp(dir=TMP)
+        p = subprocess.Popen(
+            ["sh", "-c", 'LISTEN_PID=$$ LISTEN_FDS=1 exec "$0" serve --data "$1"', BIN, data],
+            pass_fds=(3,), preexec_fn=lambda: os.dup2(c.fileno(), 3), stderr=subprocess.PIPE,
+            stdin=subprocess.DEVNULL, text=True)
+        try:
+            p.wait(4)
+        except subprocess.TimeoutExpired:
+            p.terminate()
+        return p.communicate()[1]
+
+
+def exposure():
+    with Server(data=os.path.join(TMP, "t11"), args=["--behind-proxy"]) as s:
+        a = s.get("/api/v1/whoami")
+        expect(a.status == 401, "behind a proxy, a caller without a credential", a)
+        a = s.post("/api/v1/tokens", {"principal": "evil", "system": True})
+        expect(a.status == 401, "behind a proxy, a first token for anybody", a)
+    said = handed_over("0.0.0.0")
+    expect("refusing to listen" in said, "a socket that the network reaches", said)
+    said = handed_over("127.0.0.1")
+    expect("serve.ready" in said, "a socket on loopback", said)
+    with Server(data=os.path.join(TMP, "t11b"), args=["--auth", "on"]) as s:
+        for user, password in (("admin", "admin"), ("admin", "password"), ("root", "root"),
+                               ("admin", ""), ("", ""), ("admin", "password1234")):
+            a = s.get("/api/v1/whoami", headers={"Authorization": "Basic " + base64.b64encode(
+                f"{user}:{password}".encode()).decode()})
+            expect(a.status == 401, f"{user}:{password}", a)
+        doc = s.get("/openapi.json").json
+        for method, path, op in operations(doc):
+            a = s.request(method, re.sub(r"\{[^}]*\}", "x", path), b"{}" if method != "GET" else None,
+                          headers={"Content-Type": "application/json"}, raw=True)
+            if op["x-quern-permission"] != "public":
+                expect(a.status == 401, f"{method} {path} before anybody exists", a)
+    print("exposure: done")
+
+
 # ---- T6: user bytes
 
 def user_bytes():
@@ -954,7 +998,7 @@ def resources():
             attack(s, name, do, **limits)
 
 
-PARTS = {"traversal": traversal, "strace": opened_files, "browsers": browsers,
+PARTS = {"traversal": traversal, "strace": opened_files, "browsers": browsers, "exposure": exposure,
          "user_bytes": user_bytes, "secrets": secrets_and_modes, "names": names,
          "resources": resources}
 try:
