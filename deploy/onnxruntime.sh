@@ -7,17 +7,17 @@
 #   deploy/onnxruntime.sh DEST [VENV]
 set -euo pipefail
 
-npm_version=1.20.1
+npm_version=1.23.2
 pip_version=1.32.0
 case $(uname -m) in
   x86_64)
     npm_arch=x64
-    npm_sha=b7ccdd4204a273d0f2812958c7b074f3632d1de3ab91252a8791fe6da7046d19
+    npm_sha=733854c3d7ce45256cc1c22cd4a30373247e1f7b7de8f40beab24211ef8e2a76
     pip_sha=6c1585d1bbf45b0712ea4a21b705c5fcb4ba04ff2e30f1fbf81a49faf658638f
     ;;
   aarch64)
     npm_arch=arm64
-    npm_sha=f8407a59e7e4c4dddf3b6e01198a24444aa66ac4ad93b4b4284b6e98d1f938b1
+    npm_sha=648ffa64fbe027ae27139109410900cf776a030dec2dbbac51053318cc44c286
     pip_sha=49852228a93995158b2a813d4df487d47a1b76b0eaa894507ef49e91b6d7954a
     ;;
   *) echo "onnxruntime: no library is known for $(uname -m); name one with onnx.library" >&2; exit 1 ;;
@@ -60,9 +60,9 @@ trap 'rm -rf "$work"' EXIT
 
 from_npm() {
   command -v npm >/dev/null || { echo "onnxruntime: there is no npm here"; return 1; }
-  echo "onnxruntime: fetching npm package onnxruntime-node $npm_version (70 MB)"
+  echo "onnxruntime: fetching npm package onnxruntime-node $npm_version (97 MB)"
   (cd "$work" && npm pack --silent --ignore-scripts "onnxruntime-node@$npm_version" >/dev/null) || return 1
-  local inside="package/bin/napi-v3/linux/$npm_arch/libonnxruntime.so.1"
+  local inside="package/bin/napi-v6/linux/$npm_arch/libonnxruntime.so.1"
   tar -xzf "$work/onnxruntime-node-$npm_version.tgz" -C "$work" "$inside" || return 1
   accept "$work/$inside" "$npm_sha" "npm package onnxruntime-node $npm_version"
 }
