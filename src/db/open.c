@@ -2,6 +2,7 @@
 /* Open: takes the data directory, recognizes the file, migrates, starts the writer. */
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,10 +13,12 @@
 #include "database.h"
 #include "quern/base/arena.h"
 #include "quern/base/buf.h"
+#include "quern/base/clock.h"
 #include "quern/base/fd.h"
 #include "quern/base/log.h"
 #include "quern/base/path.h"
 #include "quern/base/queue.h"
+#include "quern/base/str.h"
 
 enum { HEADER = 100, AT_USER_VERSION = 60, AT_APPLICATION_ID = 68 };
 
@@ -46,6 +49,18 @@ static int check_filesystem(int fd, struct buf *error) {
     return 0;
 }
 
+enum { DEAD_HOLDER_MS = 3000, LOCK_POLL_MS = 5 };
+
+/* The pid in the lock file belongs to no process. A child that a killed daemon was just starting
+ * holds the lock's descriptor until it has begun its own program. */
+static bool holder_is_dead(int fd, char pid[32]) {
+    int64_t id = 0;
+    ssize_t n = pread(fd, pid, 31, 0);
+    pid[n > 0 ? n : 0] = '\0';
+    pid[strcspn(pid, "\n")] = '\0';
+    return str_to_i64(pid, &id) && id > 0 && kill((pid_t)id, 0) < 0 && errno == ESRCH;
+}
+
 static int take_lock(struct db *db, struct buf *error) {
     db->lock_fd = dir_openat(db->dir, DB_LOCK_FILE, O_RDWR | O_CREAT, 0600);
     if (db->lock_fd < 0) {
@@ -54,13 +69,14 @@ static int take_lock(struct db *db, struct buf *error) {
         return -1;
     }
     char pid[32] = "";
-    int r = fd_lock_exclusive(db->lock_fd);
+    int64_t until = clock_mono_ms() + DEAD_HOLDER_MS;
+    int r;
+    while ((r = fd_lock_exclusive(db->lock_fd)) < 0 && holder_is_dead(db->lock_fd, pid) &&
+           clock_mono_ms() < until)
+        clock_sleep_ms(LOCK_POLL_MS);
     if (r < 0) {
-        ssize_t n = pread(db->lock_fd, pid, sizeof pid - 1, 0);
-        if (n > 0)
-            pid[strcspn(pid, "\n")] = '\0';
         buf_printf(error, "the data directory is in use by another quern process%s%s",
-                   n > 0 ? ", pid " : "", n > 0 ? pid : "");
+                   *pid ? ", pid " : "", pid);
         return -1;
     }
     int n = snprintf(pid, sizeof pid, "%ld\n", (long)getpid());

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Opening: what is refused, what is migrated, what a killed process leaves. */
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
+#include <sys/file.h>
 #include <sys/wait.h>
 
 #include "fixture.h"
@@ -131,6 +133,32 @@ static void one_process_at_a_time(void) {
     fixture_end(&f);
 }
 
+/* A killed daemon's child that has not begun its own program holds the lock a moment longer. */
+static void a_dead_holder_is_waited_for(void) {
+    fixture_start(&f, (struct db_options){0});
+    db_close(f.db);
+    f.db = NULL;
+    pid_t gone = fork();
+    if (gone == 0)
+        _exit(0);
+    CHECK_INT(waitpid(gone, NULL, 0), gone);
+    char text[32];
+    int n = snprintf(text, sizeof text, "%ld\n", (long)gone);
+    int fd = dir_openat(f.dir, "quern.lock", O_RDWR | O_CREAT, 0600);
+    CHECK(fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0);
+    CHECK(ftruncate(fd, 0) == 0 && pwrite(fd, text, (size_t)n, 0) == n);
+    pid_t holder = fork();
+    if (holder == 0) {
+        usleep(200000);
+        _exit(0);
+    }
+    close(fd);
+    CHECK_INT(fixture_open(&f, (struct db_options){0}), 0);
+    CHECK_STR(f.error.data, NULL);
+    CHECK_INT(waitpid(holder, NULL, 0), holder);
+    fixture_end(&f);
+}
+
 /* The child writes and tells each acknowledged number through the pipe until it is killed. */
 static int child(const char *path, int out) {
     struct fixture own = {0};
@@ -203,6 +231,7 @@ int main(int argc, char **argv) {
     RUN(foreign_files);
     RUN(a_first_start_cut_off);
     RUN(one_process_at_a_time);
+    RUN(a_dead_holder_is_waited_for);
     RUN(killed_again_and_again);
     return CHECK_END();
 }
