@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "quern/base/arena.h"
+#include "quern/base/clock.h"
 #include "quern/base/log.h"
 #include "quern/base/queue.h"
 #include "quern/base/thread.h"
@@ -13,6 +14,9 @@
 #include "quern/db/db.h"
 #include "quern/http/server.h"
 #include "replay.h"
+
+/* A search holds up every other call on its network thread, so it may not go on for ever. */
+#define READ_BUDGET_NS INT64_C(30000000000)
 
 struct lanes {
     struct lane_options o;
@@ -59,6 +63,8 @@ static int audit(struct lanes *l, struct call *k) {
 
 static void run_read(struct lanes *l, struct call *k) {
     struct ctx *c = call_ctx(k);
+    if (c->deadline_ns == 0)
+        c->deadline_ns = clock_mono_ns() + READ_BUDGET_NS;
     int rc = db_read_begin(l->o.db, c);
     if (!rc) {
         rc = call_run(k);
