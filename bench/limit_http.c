@@ -8,9 +8,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <unistd.h>
 
 static struct MHD_Response *answer;
+
+/* As in the daemon: a full list of events would stall the library (see src/http/wire.c). */
+int epoll_wait(int epfd, struct epoll_event *events, int max, int timeout) {
+    return epoll_pwait(epfd, events, max > 1 ? max - 1 : max, timeout, NULL);
+}
 
 static enum MHD_Result handle(void *cls, struct MHD_Connection *c, const char *url,
                               const char *method, const char *version, const char *data,
