@@ -77,6 +77,7 @@ typedef void ort_logger(void *param, int level, const char *category, const char
     ORT(10, create_options, ort_status *, (ort_options **))                                        \
     ORT(13, set_execution_mode, ort_status *, (ort_options *, int))                                \
     ORT(17, disable_mem_pattern, ort_status *, (ort_options *))                                    \
+    ORT(19, disable_mem_arena, ort_status *, (ort_options *))                                      \
     ORT(23, set_optimization, ort_status *, (ort_options *, int))                                  \
     ORT(24, set_intra_threads, ort_status *, (ort_options *, int))                                 \
     ORT(25, set_inter_threads, ort_status *, (ort_options *, int))                                 \

@@ -232,6 +232,9 @@ static int make_options(struct ctx *c, ort_options **out) {
         rc = ort_check(c, steps[i](*out, values[i]), ERR_INTERNAL, "session options");
     if (rc == 0) /* one plan is kept per input shape otherwise: memory creeps with batch sizes */
         rc = ort_check(c, ort.disable_mem_pattern(*out), ERR_INTERNAL, "session options");
+    if (rc ==
+        0) /* an arena never gives back; for the small tensors of a row malloc is quicker too */
+        rc = ort_check(c, ort.disable_mem_arena(*out), ERR_INTERNAL, "session options");
     if (rc == 0) {
         ort_ignore(ort.add_config(*out, "session.intra_op.allow_spinning", "0"));
         ort_ignore(ort.add_config(*out, "session.inter_op.allow_spinning", "0"));

@@ -22,7 +22,13 @@ struct scan {
 
 void scan_init(struct scan *s, struct ctx *c, const char *text, size_t n);
 /* First byte of the next token, 0 at the end. */
-char scan_peek(struct scan *s);
+static inline char scan_peek(struct scan *s) {
+    const char *p = s->p;
+    while (p < s->end && (*p == ' ' || *p == '\n' || *p == '\t' || *p == '\r'))
+        p++;
+    s->p = p;
+    return p < s->end ? *p : 0;
+}
 int scan_fail(struct scan *s, const char *what); /* "the body is not JSON at byte 17: <what>" */
 int scan_end(struct scan *s);                    /* only blanks may follow */
 
