@@ -256,9 +256,10 @@ def main():
           f"version {after['version']}")
 
     title("SIGKILL in the middle of training")
-    seed = int(time.time()) % 100000 + 100  # never cached
-    r = quern("run", PIPELINE, "--json", "--param", f"seed={seed}", "--param", "pause=4",
-              "--param", "min_auc=0.9")
+    # The pause is part of the command: a new one is never in the cache, and the model comes out the
+    # same, so that the comparison with the champion holds.
+    pause = 4 + time.time() % 1
+    r = quern("run", PIPELINE, "--json", "--param", f"pause={pause:.6f}")
     run_id = json.loads(r.stdout)["id"]
     deadline = time.monotonic() + 120
     training = []
