@@ -73,7 +73,8 @@ class Daemon:
         t0 = time.perf_counter()
         self.process = subprocess.Popen(
             [o.quern, "serve", "--listen", f"127.0.0.1:{self.port}", "--data", data,
-             "--log-format", "json", *flags], stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log)
+             "--log-format", "json", *flags], stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log,
+            env={k: v for k, v in os.environ.items() if not k.startswith("QUERN_")})  # only what flags say
         while True:
             try:
                 if self.call("GET", "/readyz")[0] == 200:
