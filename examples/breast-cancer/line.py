@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -104,9 +105,9 @@ def quern(*args, **kw):
 def run_pipeline(*params):
     """Returns the exit code and the finished run."""
     options = [x for q in params for x in ("--param", q)]
-    r = quern("run", PIPELINE, "--wait", "--json", *options)
-    if r.stderr.strip():
-        print("    " + r.stderr.strip().replace("\n", "\n    "))
+    # Progress goes to standard error, as it comes; the finished run to standard output.
+    r = subprocess.run([a.quern, "run", PIPELINE, "--wait", "--json", *options, "--url", URL],
+                       stdout=subprocess.PIPE, text=True)
     try:
         return r.returncode, json.loads(r.stdout)
     except ValueError:
@@ -198,14 +199,13 @@ def main():
 
     title("Running the pipeline: ingest, split, train three at once, judge, gate, register, deploy")
     code, run = run_pipeline()
-    show(run)
-    check("the run succeeded", code == 0 and run["state"] == "succeeded", run["state"])
+    if not check("the run succeeded", code == 0 and run["state"] == "succeeded", run["state"]):
+        return server  # nothing of what follows could hold
     gate = steps_of(run)["gate"]
     for rule in gate.get("gate", []):
         check(f"gate: {rule['rule']}", rule["passed"], rule.get("value", rule.get("note", "")))
 
     title("Predictions")
-    import tempfile
     with tempfile.TemporaryDirectory() as folder:
         holdout, truth = sklearn_truth(run, folder)
     by_oip, by_scoring = predictions(holdout)
@@ -233,7 +233,6 @@ def main():
 
     title("Running it again: what did not change comes from the cache")
     code, again = run_pipeline()
-    show(again)
     states = {s["name"]: s["state"] for s in again["steps"]}
     cached = [n for n, s in states.items() if s == "cached"]
     work = [n for n in states if n.split("[")[0] in ("ingest", "split", "train", "evaluate")]
@@ -243,7 +242,6 @@ def main():
     title("A bar that no model passes: nothing is deployed")
     before = get_json(f"/api/v1/endpoints/{NAME}")
     code, bad = run_pipeline("min_auc=0.99999")
-    show(bad)
     states = {s["name"]: s["state"] for s in bad["steps"]}
     check("the gate failed with a reason", code == 3 and states["gate"] == "failed",
           steps_of(bad)["gate"].get("reason"))
@@ -301,12 +299,16 @@ def where_next():
   the log: {LOG_FILE}      stop it: kill $(cat {PID_FILE})""")
 
 
-server = main()
+try:
+    server = main()
+except BaseException:
+    stop_earlier()
+    raise
 if a.once:
     title("Stopping")
     server.send_signal(signal.SIGTERM)
     check("the server stopped cleanly", server.wait(60) == 0)
-else:
+elif not failed:
     where_next()
 print(f"\n{'every check held' if not failed else str(len(failed)) + ' checks failed: ' + '; '.join(failed)}")
 sys.exit(1 if failed else 0)
