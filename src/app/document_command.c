@@ -11,6 +11,7 @@
 #include "quern/base/str.h"
 #include "quern/config/config.h"
 #include "quern/core/err.h"
+#include "quern/core/event.h"
 #include "quern/crypto/crypto.h"
 #include "quern/db/db.h"
 #include "quern/git/git.h"
@@ -69,13 +70,24 @@ static void errors_page(struct buf *out) {
     }
 }
 
+static void events_page(struct buf *out) {
+    buf_puts(out, "# Events\n\nPrinted by `quern reference events`. Written to the outbox in the "
+                  "transaction of the change they tell of.\n\n"
+                  "| event | subject | data | when |\n|---|---|---|---|\n");
+    for (size_t i = 0; i < event_row_count; i++) {
+        const struct event_row *r = &event_rows[i];
+        buf_printf(out, "| `%s` | %s | %s | %s |\n", r->type, r->subject, r->data, r->doc);
+    }
+}
+
 static const struct {
     const char *name;
     void (*print)(struct buf *out);
 } pages[] = {{"api", api_page},
              {"settings", settings_page},
              {"metrics", metrics_page},
-             {"errors", errors_page}};
+             {"errors", errors_page},
+             {"events", events_page}};
 
 int reference_command(struct invocation *inv) {
     struct buf out = {0};
@@ -86,7 +98,8 @@ int reference_command(struct invocation *inv) {
             return EXIT_OK;
         }
     }
-    return complain(EXIT_USAGE, "there is no page '%s'; api, settings, metrics and errors are",
+    return complain(EXIT_USAGE,
+                    "there is no page '%s'; api, settings, metrics, errors and events are",
                     inv->args[0]);
 }
 

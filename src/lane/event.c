@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <stdlib.h>
+#include <string.h>
 
 #include "quern/base/arena.h"
 #include "quern/core/ctx.h"
+#include "quern/core/event.h"
 #include "quern/db/db.h"
 #include "quern/lane/lane.h"
 
@@ -35,6 +37,10 @@ static void tell(void *arg) {
 }
 
 int event_emit(struct ctx *c, const char *type, const char *subject_ref, const char *json_data) {
+    const struct event_row *row = event_row(type);
+    size_t kind = row ? strlen(row->subject) : 0;
+    if (!row || strncmp(subject_ref, row->subject, kind) != 0 || subject_ref[kind] != ':')
+        return fail(c, ERR_INTERNAL, "event %s of %s has no row in event.def", type, subject_ref);
     int rc =
         db_exec(c,
                 "INSERT INTO event (project_id, type, subject, data, created_ms) "

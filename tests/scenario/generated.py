@@ -11,7 +11,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 FOLDER = os.path.join(HERE, "..", "..", "docs", "generated")
 PAGES = {"openapi.json": ["openapi"], "api.md": ["reference", "api"],
          "settings.md": ["reference", "settings"], "metrics.md": ["reference", "metrics"],
-         "errors.md": ["reference", "errors"]}
+         "errors.md": ["reference", "errors"], "events.md": ["reference", "events"]}
 stale = []
 for name, command in PAGES.items():
     printed = subprocess.run([BIN, *command], capture_output=True, check=True, text=True).stdout

@@ -34,7 +34,7 @@ void lane_thread_end(void *lanes);               /* server_options.thread_end */
 int lane_work(struct lanes *l, void (*job)(struct ctx *c, void *arg), void *arg);
 struct db *lanes_db(struct lanes *l);
 
-/* Event: written to the outbox in the transaction of the change it tells of; listeners run after
+/* Event: one of event.def's rows, written to the outbox in the transaction of the change it tells of; listeners run after
  * the commit on the writer thread and must only wake somebody. */
 int event_emit(struct ctx *c, const char *type, const char *subject_ref, const char *json_data);
 typedef void event_listener(const char *type, const char *subject_ref, int64_t seq, void *arg);

@@ -38,7 +38,7 @@ static int insert(struct ctx *c, const char *name, struct item *out) {
         return rc;
     out->name = name;
     out->id = SET_I64(db_last_id(c));
-    return event_emit(c, "item.created", name, NULL);
+    return event_emit(c, "model.version.created", arena_printf(c->arena, "model:%s", name), NULL);
 }
 
 static int item_add(struct ctx *c, const void *in, void *out) {
@@ -146,7 +146,7 @@ static int admit(struct ctx *c, const struct route *row, void *arg) {
 
 static void listener(const char *type, const char *subject, int64_t seq, void *arg) {
     (void)subject;
-    if (strcmp(type, "item.created") != 0)
+    if (strcmp(type, "model.version.created") != 0)
         atomic_store(&told_wrong, true);
     atomic_store(&last_seq, seq);
     atomic_fetch_add((atomic_int *)arg, 1);
