@@ -87,6 +87,9 @@ typedef void ort_logger(void *param, int level, const char *category, const char
     ORT(34, output_type, ort_status *, (const ort_session *, size_t, ort_type_info **))            \
     ORT(36, input_name, ort_status *, (const ort_session *, size_t, ort_allocator *, char **))     \
     ORT(37, output_name, ort_status *, (const ort_session *, size_t, ort_allocator *, char **))    \
+    ORT(39, create_run_options, ort_status *, (ort_run_options **))                                \
+    ORT(46, set_terminate, ort_status *, (ort_run_options *))                                      \
+    ORT(47, unset_terminate, ort_status *, (ort_run_options *))                                    \
     ORT(48, create_tensor, ort_status *,                                                           \
         (ort_allocator *, const int64_t *, size_t, int, ort_value **))                             \
     ORT(49, wrap_tensor, ort_status *,                                                             \

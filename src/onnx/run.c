@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "deadline.h"
 #include "ort_library.h"
 #include "quern/base/arena.h"
 #include "quern/base/buf.h"
@@ -10,9 +11,14 @@
 #include "quern/onnx/onnx.h"
 #include "session.h"
 
+/* What a model gives is copied and then printed; a graph can make up any size out of one number. */
+#define OUTPUT_MAX ((size_t)128 << 20) /* bytes of all outputs of a run */
+#define SEQUENCE_MAX ((size_t)4096)    /* tensors of one output */
+
 struct outputs {
     struct tensor *items;
     size_t n, cap;
+    size_t room; /* bytes that may still be given */
 };
 
 static struct tensor *add_output(struct ctx *c, struct outputs *o) {
@@ -84,9 +90,21 @@ static int make_input(struct ctx *c, const struct tensor *t, ort_value **out) {
                      ERR_INTERNAL, t->name);
 }
 
-static int read_strings(struct ctx *c, const ort_value *v, size_t n, void **data) {
+static int take_room(struct ctx *c, struct outputs *o, size_t n, size_t size) {
+    size_t bytes;
+    if (__builtin_mul_overflow(n, size, &bytes) || bytes > o->room)
+        return fail(c, ERR_UNPROCESSABLE, "the model gave more than %zu MiB of outputs",
+                    OUTPUT_MAX >> 20);
+    o->room -= bytes;
+    return 0;
+}
+
+static int read_strings(struct ctx *c, const ort_value *v, size_t n, struct outputs *o,
+                        void **data) {
     size_t total = 0;
     int rc = ort_check(c, ort.strings_length(v, &total), ERR_INTERNAL, "output strings");
+    if (rc == 0)
+        rc = take_room(c, o, total, 1);
     if (rc < 0)
         return rc;
     char *text = arena_alloc(c->arena, total + 1);
@@ -106,7 +124,7 @@ static int read_strings(struct ctx *c, const ort_value *v, size_t n, void **data
 }
 
 /* Copies a tensor value; name and classes stay as they are. */
-static int read_tensor(struct ctx *c, ort_value *v, struct tensor *t) {
+static int read_tensor(struct ctx *c, ort_value *v, struct tensor *t, struct outputs *o) {
     ort_tensor_info *info = NULL;
     int element = 0;
     int rc = ort_check(c, ort.tensor_info(v, &info), ERR_INTERNAL, "output");
@@ -124,11 +142,19 @@ static int read_tensor(struct ctx *c, ort_value *v, struct tensor *t) {
     if (rc < 0)
         return rc;
     t->count = 1;
-    for (size_t i = 0; i < t->rank; i++)
+    size_t extent =
+        1; /* of the nested lists: an empty tensor may still be a long list of nothing */
+    for (size_t i = 0; i < t->rank; i++) {
         if (t->shape[i] < 0 || __builtin_mul_overflow(t->count, (size_t)t->shape[i], &t->count))
             return fail(c, ERR_INTERNAL, "the model gave an output of impossible shape");
+        if (t->shape[i] && __builtin_mul_overflow(extent, (size_t)t->shape[i], &extent))
+            extent = SIZE_MAX;
+    }
+    rc = take_room(c, o, extent, dtype_size(t->dtype));
+    if (rc < 0)
+        return rc;
     if (t->dtype == DT_BYTES)
-        return read_strings(c, v, t->count, &t->data);
+        return read_strings(c, v, t->count, o, &t->data);
     void *data = NULL;
     rc = ort_check(c, ort.tensor_data(v, &data), ERR_INTERNAL, "output");
     size_t bytes = t->count * dtype_size(t->dtype);
@@ -140,12 +166,13 @@ static int read_tensor(struct ctx *c, ort_value *v, struct tensor *t) {
     return rc;
 }
 
-static int read_keys(struct ctx *c, const ort_value *map, struct tensor *t, size_t classes) {
+static int read_keys(struct ctx *c, const ort_value *map, struct tensor *t, size_t classes,
+                     struct outputs *o) {
     ort_value *keys = NULL;
     struct tensor k = {.name = t->name};
     int rc = ort_check(c, ort.get_value(map, 0, ort.allocator, &keys), ERR_INTERNAL, "output map");
     if (rc == 0)
-        rc = read_tensor(c, keys, &k);
+        rc = read_tensor(c, keys, &k, o);
     ort.release_value(keys);
     if (rc < 0)
         return rc;
@@ -163,14 +190,14 @@ static int read_keys(struct ctx *c, const ort_value *map, struct tensor *t, size
     return 0;
 }
 
-static int read_map(struct ctx *c, const ort_value *map, size_t row, size_t rows,
-                    struct tensor *t) {
+static int read_map(struct ctx *c, const ort_value *map, size_t row, size_t rows, struct tensor *t,
+                    struct outputs *o) {
     ort_value *values = NULL;
     struct tensor v = {.name = t->name};
     int rc =
         ort_check(c, ort.get_value(map, 1, ort.allocator, &values), ERR_INTERNAL, "output map");
     if (rc == 0)
-        rc = read_tensor(c, values, &v);
+        rc = read_tensor(c, values, &v, o);
     ort.release_value(values);
     if (rc < 0)
         return rc;
@@ -178,11 +205,14 @@ static int read_map(struct ctx *c, const ort_value *map, size_t row, size_t rows
         size_t total;
         if (__builtin_mul_overflow(rows, v.count, &total))
             return fail(c, ERR_INTERNAL, "the model gave an output of impossible shape");
+        rc = take_room(c, o, total, dtype_size(v.dtype));
+        if (rc < 0)
+            return rc;
         t->dtype = v.dtype;
         t->shape[1] = (int64_t)v.count;
         t->count = total;
         t->data = arena_alloc_n(c->arena, total ? total : 1, dtype_size(v.dtype));
-        rc = read_keys(c, map, t, v.count);
+        rc = read_keys(c, map, t, v.count, o);
         if (rc < 0)
             return rc;
     }
@@ -203,17 +233,21 @@ static int read_sequence(struct ctx *c, const ort_value *v, const struct tensor_
     int rc = ort_check(c, ort.value_count(v, &n), ERR_INTERNAL, spec->name);
     if (rc < 0)
         return rc;
+    if (kind == PORT_TENSORS && n > SEQUENCE_MAX)
+        return fail(c, ERR_UNPROCESSABLE,
+                    "output '%s' of the model is a sequence of %zu tensors; at most %zu are served",
+                    spec->name, n, SEQUENCE_MAX);
     struct tensor maps = {.name = spec->name, .dtype = spec->dtype, .rank = 2};
     maps.shape[0] = (int64_t)n;
     for (size_t i = 0; rc == 0 && i < n; i++) {
         ort_value *item = NULL;
         rc = ort_check(c, ort.get_value(v, (int)i, ort.allocator, &item), ERR_INTERNAL, spec->name);
         if (rc == 0 && kind == PORT_MAPS) {
-            rc = read_map(c, item, i, n, &maps);
+            rc = read_map(c, item, i, n, &maps, o);
         } else if (rc == 0) {
             struct tensor *t = add_output(c, o);
             t->name = arena_printf(c->arena, "%s_%zu", spec->name, i);
-            rc = read_tensor(c, item, t);
+            rc = read_tensor(c, item, t, o);
         }
         ort.release_value(item);
     }
@@ -286,12 +320,19 @@ int onnx_run(struct ctx *c, const struct onnx_session *s, const struct tensor *i
             names[i] = s->out_names[which[i]];
     }
     rc = bind_inputs(c, s, in, nin, values);
-    if (rc == 0 && n > 0)
-        rc = ort_check(c,
-                       ort.run(s->ort, NULL, s->in_names, (const ort_value *const *)values, s->nin,
-                               names, n, results),
-                       ERR_UNPROCESSABLE, "the model failed");
-    struct outputs o = {0};
+    if (rc == 0 && n > 0) {
+        struct runner *r = runner_begin();
+        ort_status *st = ort.run(s->ort, runner_options(r), s->in_names,
+                                 (const ort_value *const *)values, s->nin, names, n, results);
+        bool stopped = runner_end(r);
+        if (st && stopped) {
+            ort_ignore(st);
+            rc = fail(c, ERR_DEADLINE, "the prediction took too long and was stopped");
+        } else {
+            rc = ort_check(c, st, ERR_UNPROCESSABLE, "the model failed");
+        }
+    }
+    struct outputs o = {.room = OUTPUT_MAX};
     for (size_t i = 0; rc == 0 && i < n; i++) {
         size_t j = which ? which[i] : i;
         if (!results[i]) {
@@ -299,7 +340,7 @@ int onnx_run(struct ctx *c, const struct onnx_session *s, const struct tensor *i
         } else if (s->out_port[j].kind == PORT_TENSOR) {
             struct tensor *t = add_output(c, &o);
             t->name = s->out_names[j];
-            rc = read_tensor(c, results[i], t);
+            rc = read_tensor(c, results[i], t, &o);
         } else {
             rc = read_sequence(c, results[i], &s->out[j], s->out_port[j].kind, &o);
         }

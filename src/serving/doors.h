@@ -22,6 +22,8 @@ route_fn scoring_invocations, scoring_ping;
 /* The endpoint of that name with a model in memory. ERR_NOT_FOUND; ERR_NOT_READY with the reason.
  */
 int door_find(struct ctx *c, const struct snapshot *s, const char *name, const struct entry **out);
+/* ERR_MEDIA_TYPE for a body that is compressed. */
+int door_plain(struct ctx *c);
 /* Counts one answered prediction that began at `began_ns`. */
 void door_count(const struct ctx *c, const struct entry *e, int rc, size_t rows, int64_t began_ns);
 

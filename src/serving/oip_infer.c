@@ -48,12 +48,11 @@ static int raw_request(struct ctx *c, const struct model *m, struct oip_request 
 
 static int read_request(struct ctx *c, const struct model *m, struct oip_request *q) {
     const char *header = ctx_header(c, "inference-header-content-length");
-    const char *encoding = ctx_header(c, "content-encoding");
     uint64_t json = c->body_len;
     *q = (struct oip_request){0};
-    if (encoding && !str_ieq(encoding, "identity"))
-        return fail(c, ERR_MEDIA_TYPE,
-                    "content encoding '%.40s' is not served; send the body as it is", encoding);
+    int rc = door_plain(c);
+    if (rc < 0)
+        return rc;
     if (header && (!str_to_u64(header, &json) || json > c->body_len))
         return fail(c, ERR_INVALID,
                     "Inference-Header-Content-Length must be a number up to the "

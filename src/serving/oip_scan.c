@@ -9,6 +9,8 @@
 #include "quern/base/arena.h"
 #include "quern/core/ctx.h"
 
+#define EMPTY_MAX ((size_t)1 << 20) /* product of an empty tensor's other sizes */
+
 /* What was read of one input before its tensor is complete. Members may come in any order, so data
  * that comes before shape and datatype is checked, remembered by place and read afterwards. */
 struct input {
@@ -166,6 +168,7 @@ static int scan_data(struct scan *s, struct tensor *t) {
 /* ---- raw data ---- */
 
 int oip_count(struct ctx *c, struct tensor *t) {
+    size_t other = 1; /* product of the sizes that are not 0 */
     t->count = 1;
     for (size_t i = 0; i < t->rank; i++) {
         if (t->shape[i] < 0)
@@ -175,7 +178,14 @@ int oip_count(struct ctx *c, struct tensor *t) {
         if (__builtin_mul_overflow(t->count, (size_t)t->shape[i], &t->count))
             return fail_field(c, ERR_INVALID, t->name,
                               "input '%s': the product of its shape is too large", t->name);
+        if (t->shape[i] && __builtin_mul_overflow(other, (size_t)t->shape[i], &other))
+            other = SIZE_MAX;
     }
+    /* No data vouches for the other sizes of an empty tensor, yet a model may allocate by them. */
+    if (t->count == 0 && other > EMPTY_MAX)
+        return fail_field(c, ERR_INVALID, t->name,
+                          "input '%s': its shape is empty, but its other sizes are too large",
+                          t->name);
     return 0;
 }
 

@@ -9,6 +9,8 @@
 #include "quern/core/ctx.h"
 
 #define COLUMNS_MAX 16384
+/* Cells that no byte of the body stands for: what rows of records lack. */
+#define LACKING_MAX ((size_t)1 << 20)
 
 /* ---- values ---- */
 
@@ -118,7 +120,8 @@ struct records {
     size_t n, cap;
     uint32_t *slots; /* index + 1 by hash of the key */
     size_t nslots;
-    size_t next; /* where the next key is expected: rows mostly repeat the order of the first */
+    size_t next;    /* where the next key is expected: rows mostly repeat the order of the first */
+    size_t lacking; /* cells made for rows that did not name a column */
 };
 
 static size_t key_hash(struct bytes key) {
@@ -152,6 +155,17 @@ static void grow_records(struct ctx *c, struct records *r) {
         index_key(r, i);
 }
 
+/* A short body can name many columns once and have many empty rows: their product is bounded. */
+static int count_lacking(struct scan *s, struct records *r, size_t n) {
+    r->lacking += n;
+    if (r->lacking <= LACKING_MAX + (size_t)(s->end - s->start))
+        return 0;
+    return fail(s->c, ERR_BAD_REQUEST,
+                "the rows lack too many of the %zu columns; send dataframe_split or rows with the "
+                "same columns",
+                r->n);
+}
+
 static int find_column(struct scan *s, struct records *r, struct bytes key, size_t row,
                        struct record_column **out) {
     if (r->next < r->n && same_key(r->items[r->next].key, key)) {
@@ -170,6 +184,9 @@ static int find_column(struct scan *s, struct records *r, struct bytes key, size
     if (r->n == COLUMNS_MAX)
         return fail(s->c, ERR_BAD_REQUEST, "the rows have more than %d different columns",
                     COLUMNS_MAX);
+    int rc = count_lacking(s, r, row);
+    if (rc < 0)
+        return rc;
     if (r->n == r->cap)
         grow_records(s->c, r);
     struct record_column *col = &r->items[r->n];
@@ -211,6 +228,9 @@ static int scan_record(struct scan *s, struct records *r, size_t row, const char
             struct grid *g = r->items[i].grid;
             if (g->rank > 1)
                 return ragged(s, member);
+            rc = count_lacking(s, r, 1);
+            if (rc < 0)
+                break;
             grid_push(g);
             r->items[i].rows++;
         }

@@ -102,7 +102,9 @@ static int predict(struct ctx *c, const struct model *m, size_t *rows) {
     struct tensor *in = NULL, *out = NULL;
     size_t n = 0;
     struct model_inputs inputs = {m->inputs, m->ninputs, m->features, m->nfeatures};
-    int rc = payload_scan(c, c->content_type, c->body, c->body_len, &p);
+    int rc = door_plain(c);
+    if (rc == 0)
+        rc = payload_scan(c, c->content_type, c->body, c->body_len, &p);
     if (rc == 0)
         rc = payload_bind(c, &p, &inputs, &in);
     if (rc == 0)

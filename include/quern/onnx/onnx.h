@@ -42,6 +42,12 @@ const char *onnx_metadata(const struct onnx_session *s);
 int onnx_run(struct ctx *c, const struct onnx_session *s, const struct tensor *in, size_t nin,
              const char *const *wanted, struct tensor **out, size_t *nout);
 
+/* Bounds every later run: past `ms` (0: no bound) it ends with ERR_DEADLINE, provided that some
+ * thread calls onnx_watch again and again. The runtime looks between a graph's nodes, so one node's
+ * work is the least that is done. */
+void onnx_timeout(int64_t ms);
+void onnx_watch(void); /* one thread; tells runs past their time to stop */
+
 /* What a model file says of itself before the runtime sees it: a walk over the protobuf's wire form
  * that keeps nothing but the names of external tensor files. ERR_UNPROCESSABLE for bytes that are no
  * ONNX model, and for an external name that is not a plain relative one. */

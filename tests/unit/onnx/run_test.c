@@ -3,11 +3,13 @@
  * skipped (exit code 77). QUERN_ONNX_LIB names one; else QUERN_ONNX_PLACES holds globs. */
 #include <glob.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 
 #include "check.h"
 #include "model_maker.h"
 #include "quern/base/arena.h"
+#include "quern/base/clock.h"
 #include "quern/core/ctx.h"
 #include "quern/onnx/onnx.h"
 
@@ -248,6 +250,130 @@ static void refused(void) {
     buf_free(&unknown);
 }
 
+/* A graph that makes up its output's shape out of the numbers it is given. */
+static void swollen(void) {
+    struct ctx c;
+    struct buf g = {0}, node = pb_node("ConstantOfShape", NULL, "X", NULL, "Y");
+    static const int64_t two[] = {-1, -1};
+    pb_message(&g, 1, &node);
+    pb_value(&g, 11, "X", 7, any1, 1);
+    pb_value(&g, 12, "Y", 1, two, 2);
+    struct buf m = pb_model(&g);
+    ctx_begin(&c);
+    struct onnx_session *s = loaded(&c, &m);
+    REQUIRE(s);
+    static const struct {
+        int64_t shape[2];
+        int code;
+    } rows[] = {{{4, 4}, 0},
+                {{0, 4}, 0},
+                {{1 << 14, 1 << 12}, ERR_UNPROCESSABLE}, /* 256 MiB */
+                {{1 << 30, 0}, ERR_UNPROCESSABLE}};      /* a gigabyte of "[]" once printed */
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        int64_t x[2] = {rows[i].shape[0], rows[i].shape[1]};
+        struct tensor t = {
+            .name = "X", .dtype = DT_INT64, .rank = 1, .shape = {2}, .count = 2, .data = x};
+        struct tensor *o;
+        size_t n;
+        err_clear(&c);
+        CHECK_INT(-onnx_run(&c, s, &t, 1, NULL, &o, &n), rows[i].code);
+        if (rows[i].code)
+            CHECK_HAS(c.err.message, "MiB of outputs");
+    }
+    onnx_free(s);
+    ctx_end(&c);
+}
+
+/* Goes round as often as M says. */
+static struct buf loop_model(void) {
+    struct buf g = {0}, body = {0}, attribute = {0};
+    struct buf keep = pb_node("Identity", NULL, "c", NULL, "co");
+    struct buf carry = pb_node("Identity", NULL, "a", NULL, "ao");
+    pb_message(&body, 1, &keep);
+    pb_message(&body, 1, &carry);
+    pb_text(&body, 2, "body");
+    pb_value(&body, 11, "i", 7, NULL, 0);
+    pb_value(&body, 11, "c", 9, NULL, 0);
+    pb_value(&body, 11, "a", 1, any1, 1);
+    pb_value(&body, 12, "co", 9, NULL, 0);
+    pb_value(&body, 12, "ao", 1, any1, 1);
+    struct buf node = pb_node("Loop", NULL, "M", "", "Y");
+    pb_text(&node, 1, "X");
+    pb_text(&attribute, 1, "body");
+    pb_message(&attribute, 6, &body);
+    pb_int(&attribute, 20, 5);
+    pb_message(&node, 5, &attribute);
+    pb_message(&g, 1, &node);
+    pb_value(&g, 11, "M", 7, NULL, 0);
+    pb_value(&g, 11, "X", 1, any1, 1);
+    pb_value(&g, 12, "Y", 1, any1, 1);
+    return pb_model(&g);
+}
+
+static atomic_bool watching;
+
+static void *watcher(void *arg) {
+    while (atomic_load(&watching)) {
+        onnx_watch();
+        clock_sleep_ms(5);
+    }
+    return arg;
+}
+
+static int go_round(struct onnx_session *s, int64_t times) {
+    struct ctx c;
+    float x[] = {1.5f};
+    struct tensor t[] = {
+        {.name = "M", .dtype = DT_INT64, .rank = 0, .count = 1, .data = &times},
+        {.name = "X", .dtype = DT_FP32, .rank = 1, .shape = {1}, .count = 1, .data = x}};
+    struct tensor *o;
+    size_t n;
+    ctx_begin(&c);
+    int rc = onnx_run(&c, s, t, 2, NULL, &o, &n);
+    if (rc < 0)
+        CHECK_HAS(c.err.message, "took too long");
+    else
+        CHECK(((float *)o[0].data)[0] == 1.5f);
+    ctx_end(&c);
+    return rc;
+}
+
+static void *quick_runs(void *arg) {
+    for (int i = 0; i < 200; i++)
+        if (go_round(arg, 10) != 0)
+            return arg;
+    return NULL;
+}
+
+/* A run that would not end is stopped; the thread's next runs and those of others are not. */
+static void deadline(void) {
+    struct ctx c;
+    struct buf m = loop_model();
+    pthread_t watch, other;
+    void *bad;
+    ctx_begin(&c);
+    struct onnx_session *s = loaded(&c, &m);
+    REQUIRE(s);
+    CHECK_INT(go_round(s, 100), 0);
+    onnx_timeout(200);
+    atomic_store(&watching, true);
+    pthread_create(&watch, NULL, watcher, NULL);
+    pthread_create(&other, NULL, quick_runs, s);
+    for (int i = 0; i < 3; i++) {
+        int64_t began = clock_mono_ms();
+        CHECK_INT(go_round(s, INT64_MAX), -ERR_DEADLINE);
+        CHECK(clock_mono_ms() - began < 10000);
+        CHECK_INT(go_round(s, 10), 0);
+    }
+    pthread_join(other, &bad);
+    CHECK(bad == NULL);
+    atomic_store(&watching, false);
+    pthread_join(watch, NULL);
+    onnx_timeout(0);
+    onnx_free(s);
+    ctx_end(&c);
+}
+
 static void *runner(void *arg) {
     struct onnx_session *s = arg;
     for (int k = 0; k < 300; k++) {
@@ -328,6 +454,8 @@ int main(void) {
     RUN(zipmap_strings);
     RUN(zipmap_numbers);
     RUN(refused);
+    RUN(swollen);
+    RUN(deadline);
     RUN(threads);
     return CHECK_END();
 }

@@ -114,6 +114,8 @@ static const struct {
     {FP("[99999999999999999999]", "[1]"), "no size"},
     {FP("[4294967296,4294967296,4294967296]", "[1]"), "too large"},
     {FP("[1000000]", "[1]"), "more than the body can hold"},
+    {FP("[2000000000,0]", "[]"), "its shape is empty, but its other sizes are too large"},
+    {FP("[0,4294967296,4294967296,4294967296]", "[]"), "other sizes are too large"},
     {FP("[1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1]", "[1]"), "more than 16 dimensions"},
     {FP("[2]", "[1]"), "data holds 1 elements; its shape wants 2"},
     {FP("[2]", "[1,2,3]"), "more than the 2 elements"},

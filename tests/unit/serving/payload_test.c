@@ -241,6 +241,28 @@ static void wide(void) {
     ctx_end(&c);
 }
 
+/* Many columns named once and many rows that name none: their product must not be made. */
+static void sparse(void) {
+    for (int last = 0; last < 2; last++) {
+        struct ctx c;
+        struct payload p;
+        ctx_begin(&c);
+        size_t width = 1500, rows = 1500, at = 0, cap = width * 16 + rows * 4 + 64;
+        char *text = arena_alloc(c.arena, cap);
+        at += (size_t)snprintf(text, cap, "{\"dataframe_records\":[");
+        for (size_t r = 0; last && r < rows; r++)
+            at += (size_t)snprintf(text + at, cap - at, "{},");
+        for (size_t i = 0; i < width; i++)
+            at += (size_t)snprintf(text + at, cap - at, "%s\"c%zu\":1", i ? "," : "{", i);
+        for (size_t r = 0; !last && r < rows; r++)
+            at += (size_t)snprintf(text + at, cap - at, r ? ",{}" : "},{}");
+        at += (size_t)snprintf(text + at, cap - at, last ? "}]}" : "]}");
+        CHECK_INT(payload_scan(&c, "", text, at, &p), -ERR_BAD_REQUEST);
+        CHECK_HAS(c.err.message, "lack too many");
+        ctx_end(&c);
+    }
+}
+
 static void cut_short(void) {
     const char *text = "{\"dataframe_split\":{\"columns\":[\"a\",\"b\"],\"index\":[0],\"data\":[[1."
                        "5,\"x\\n\"],[null,true]]},"
@@ -260,6 +282,7 @@ int main(void) {
     RUN(kinds);
     RUN(refused);
     RUN(wide);
+    RUN(sparse);
     RUN(cut_short);
     return CHECK_END();
 }
