@@ -13,12 +13,22 @@
 #include "quern/base/id.h"
 #include "quern/base/str.h"
 #include "quern/db/db.h"
+#include "quern/json/json_in.h"
 #include "quern/lineage/lineage.h"
 #include "quern/metric/metric.h"
 #include "quern/tracking/tracking.h"
 #include "step_lineage.h"
 
 #define DAY_MS ((int64_t)86400000)
+#define LOSS_WAIT_MS ((int64_t)250)
+
+/* Whom the step's token may write for: its tracking run; without one nobody, under a name that
+ * stays when a crash makes the attempt begin again. */
+static const char *token_subject(struct ctx *c, int64_t step_id, int64_t number, const char *run) {
+    return run && *run
+               ? run
+               : arena_printf(c->arena, "step-%lld-%lld", (long long)step_id, (long long)number);
+}
 
 static int take_cached(struct ctx *c, struct launch *l) {
     const struct run_view *v = &l->view->v;
@@ -144,9 +154,7 @@ int attempt_begin(struct ctx *c, struct launch *l) {
         if (!reused && l->step->track && v->run.experiment_id) {
             rc = begin_tracking(c, l);
         }
-        /* A step without a tracking run gets a token that may write none. */
-        const char *subject =
-            *l->tracking_run_id ? l->tracking_run_id : arena_printf(c->arena, "step-%s", l->token);
+        const char *subject = token_subject(c, l->row->id, l->number, l->tracking_run_id);
         int64_t lives = l->step->timeout_ms ? l->step->timeout_ms + DAY_MS : 30 * DAY_MS;
         char *text = NULL;
         rc = rc ? rc : access_run_token(c, subject, c->now_ms + lives, &text);
@@ -209,8 +217,30 @@ static int link_output(struct ctx *c, const struct settlement *s, const struct c
     return rc;
 }
 
+/* The step's metrics are its tracking run's, whoever reads them there. */
+static int log_output(struct ctx *c, const struct settlement *s, const struct output_row *o) {
+    json_t *document;
+    struct fpairs numbers;
+    int rc = json_parse(c, DIALECT_PROBLEM, o->data, strlen(o->data), &document);
+    rc = rc ? rc : json_flatten(c, document, &numbers);
+    return rc ? rc
+              : run_log_metrics(c, s->attempt->tracking_run_id, &numbers,
+                                s->status && s->status->ended_ms ? s->status->ended_ms : c->now_ms);
+}
+
+/* False too when it was deleted for good meanwhile. */
+static bool tracked(struct ctx *c, const struct settlement *s) {
+    int64_t experiment;
+    bool active;
+    bool yes = s->attempt->tracking_run_id &&
+               run_exists(c, s->attempt->tracking_run_id, &experiment, &active) == 0;
+    err_clear(c);
+    return yes;
+}
+
 static int keep_outputs(struct ctx *c, const struct settlement *s) {
     char *owner = arena_printf(c->arena, "step:%s/%s", s->view->run.id, s->row->name);
+    bool in_tracking = tracked(c, s);
     int rc = 0;
     for (size_t i = 0; rc == 0 && i < s->outputs.n; i++) {
         const struct collected *o = &s->outputs.items[i];
@@ -219,8 +249,11 @@ static int keep_outputs(struct ctx *c, const struct settlement *s) {
         for (size_t k = 0; rc == 0 && k < o->n; k++) {
             rc = blob_ref_add(c, owner, o->files[k].sha256);
         }
-        if (rc == 0 && s->attempt->tracking_run_id) {
+        if (rc == 0 && in_tracking) {
             rc = link_output(c, s, o);
+        }
+        if (rc == 0 && in_tracking && str_eq(o->row.kind, "metrics")) {
+            rc = log_output(c, s, &o->row);
         }
     }
     return rc;
@@ -240,18 +273,9 @@ static int keep_cache(struct ctx *c, const struct settlement *s) {
 static int end_tracking(struct ctx *c, const struct settlement *s) {
     static const char *const status[] = {"FINISHED", "FAILED", "KILLED", "FAILED"};
     const char *run = s->attempt->tracking_run_id;
-    const char *subject = run ? run : arena_printf(c->arena, "step-%s", s->attempt->token);
-    int64_t experiment;
-    bool active;
+    const char *subject = token_subject(c, s->attempt->step_id, s->attempt->number, run);
     int rc = access_run_token_revoke(c, subject);
-    if (rc || !run) {
-        return rc;
-    }
-    if (run_exists(c, run, &experiment, &active)) { /* deleted for good meanwhile: nothing to end */
-        err_clear(c);
-        return 0;
-    }
-    return run_finish(c, run, status[s->outcome], c->now_ms);
+    return rc || !tracked(c, s) ? rc : run_finish(c, run, status[s->outcome], c->now_ms);
 }
 
 /* Where the step goes from here. */
@@ -280,6 +304,8 @@ static int move_step(struct ctx *c, struct settlement *s) {
     bool moved;
     if (to == STEP_QUEUED && s->outcome == OUTCOME_FAILED) {
         not_before = c->now_ms + retry_delay_ms(&s->step->retry, failures, s->random);
+    } else if (to == STEP_QUEUED && s->outcome == OUTCOME_LOST) {
+        not_before = c->now_ms + (LOSS_WAIT_MS << losses); /* what took it may take the next, too */
     }
     bool own = to == STEP_SUCCEEDED;
     int rc =

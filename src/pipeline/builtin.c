@@ -12,6 +12,7 @@
 #include "quern/base/str.h"
 #include "quern/db/db.h"
 #include "quern/json/json_in.h"
+#include "quern/json/json_out.h"
 #include "quern/registry/registry.h"
 #include "quern/tracking/tracking.h"
 #include "substitution.h"
@@ -73,11 +74,11 @@ static int champion_registered(struct ctx *c, const struct model_version_info *m
     return rc;
 }
 
-static int champion_find(struct ctx *c, const struct gate_rule *rule, const char *uri,
-                         int64_t evaluation, struct champion *out) {
+static int champion_find(struct ctx *c, const struct gate_rule *rule, int64_t evaluation,
+                         struct champion *out) {
     struct model_version_info m = {0};
     *out = (struct champion){0};
-    int rc = model_resolve(c, uri, &m);
+    int rc = model_resolve(c, rule->model, &m);
     if (rc == -ERR_NOT_FOUND) {
         err_clear(c); /* no such model or alias yet: the first one has nobody to beat */
         return 0;
@@ -95,15 +96,31 @@ static int champion_find(struct ctx *c, const struct gate_rule *rule, const char
     return rc;
 }
 
-static int rule_limit(struct ctx *c, const struct gate_rule *rule, json_t *root, double *limit) {
-    *limit = rule->number;
+/* The rule with its placeholders replaced, as it is judged and shown. */
+static int rule_resolve(struct ctx *c, const struct gate_rule *rule, json_t *root,
+                        struct gate_rule *out) {
+    char *uri;
+    char number[32];
+    *out = *rule;
+    if (rule->model) {
+        int rc = substitute_text(c, rule->model, root, &uri);
+        out->model = uri;
+        out->text =
+            rc ? rule->text : arena_printf(c->arena, "%s better than %s", rule->metric, uri);
+        return rc;
+    }
     if (!rule->path) {
         return 0;
     }
     json_t *value = json_walk(root, rule->path);
-    return value && json_number(value, limit)
-               ? 0
-               : fail(c, ERR_CONFLICT, "rule \"%s\": %s is no number", rule->text, rule->path);
+    if (!value || !json_number(value, &out->number)) {
+        return fail(c, ERR_CONFLICT, "rule \"%s\": %s is no number", rule->text, rule->path);
+    }
+    json_double(out->number, number);
+    const char *quote = strpbrk(rule->metric, " \t<>=!") ? "`" : "";
+    out->text =
+        arena_printf(c->arena, "%s%s%s %s %s", quote, rule->metric, quote, rule->op, number);
+    return 0;
 }
 
 static json_t *verdict_json(const struct gate_rule *rule, const struct verdict *v) {
@@ -143,21 +160,18 @@ int builtin_gate(struct ctx *c, const struct run_view *v, const struct step *s,
     int rc = view_metrics(c, from, &metrics);
     rc = rc ? rc : view_scope(c, v, s, row, &root);
     for (size_t i = 0; rc == 0 && i < s->nrules; i++) {
-        const struct gate_rule *rule = &s->rules[i];
+        struct gate_rule rule;
         struct champion champion = {0};
         struct verdict verdict;
-        double limit = 0;
-        char *uri;
-        rc = rule_limit(c, rule, root, &limit);
-        if (rc == 0 && rule->model) {
-            rc = substitute_text(c, rule->model, root, &uri);
-            rc = rc ? rc : champion_find(c, rule, uri, from->origin_attempt, &champion);
+        rc = rule_resolve(c, &s->rules[i], root, &rule);
+        if (rc == 0 && rule.model) {
+            rc = champion_find(c, &rule, from->origin_attempt, &champion);
         }
-        rc = rc ? rc : gate_judge(c, rule, &metrics, limit, &champion, &verdict);
+        rc = rc ? rc : gate_judge(c, &rule, &metrics, rule.number, &champion, &verdict);
         if (rc) {
             return rc;
         }
-        json_array_append_new(rules, verdict_json(rule, &verdict));
+        json_array_append_new(rules, verdict_json(&rule, &verdict));
         if (!verdict.passed) {
             why = failed ? arena_printf(c->arena, "%s; %s", why, verdict.reason) : verdict.reason;
             failed++;
@@ -190,7 +204,10 @@ int builtin_action(struct ctx *c, const struct run_view *v, const struct step *s
     if (rc == 0 && in) {
         rc = json_decode(c, DIALECT_PROBLEM, s->action->with, with, NULL, NULL, in);
     }
-    rc = rc ? rc : s->action->run(c, in, v->run.id, &outputs);
+    if (rc == 0) { /* our own knows its place in the run */
+        rc = s->action == &register_action ? register_run(c, in, v, s, row, &outputs)
+                                           : s->action->run(c, in, v->run.id, &outputs);
+    }
     if (rc) {
         return rc;
     }

@@ -29,14 +29,25 @@ void executor_wake_after_commit(void *unused); /* for db_after_commit */
 void job_launch(struct ctx *c, void *launch);
 void job_settle(struct ctx *c, void *folder); /* heap text */
 void job_builtin(struct ctx *c, void *launch);
-/* Puts a job on a worker, or keeps it until there is room. */
+void job_adopt(struct ctx *c, void *place); /* heap struct attempt_place, see place_keep */
+/* Puts a job on a worker, or keeps it until there is room. While the daemon stops it is dropped: what
+ * it was about is on record and taken up at the next start. */
 void executor_job(void (*job)(struct ctx *c, void *arg), void *arg);
+/* Same, after a while: for what a full disk or a full table of descriptors stood in the way of. */
+void executor_job_later(void (*job)(struct ctx *c, void *arg), void *arg);
 
 /* After a restart, before the first pass: adopts, records or takes back what was under way. */
 int executor_reconcile(struct ctx *c);
 
-/* Ends an attempt from a job: runs transaction C, counts and wakes. */
+/* Transaction B. */
+int running_write(struct ctx *c, const struct run_view *v, const struct step_row *row,
+                  int64_t attempt_id, const char *token);
+/* Ends an attempt from a job: runs transaction C, counts and wakes. What can never be written (an
+ * output's name that artifacts refuse) becomes a failure that says so. -ERR_DISK_FULL and -ERR_BUSY
+ * mean: later. */
 int settle_write(struct ctx *c, struct settlement *s);
+/* Same, and waits for room; for attempts without a folder to find their end in again. */
+int settle_write_wait(struct ctx *c, struct settlement *s);
 double random_unit(void);
 
 /* What a built-in step comes to; fills outcome, reason, result and tracking_run_id. */
@@ -44,6 +55,8 @@ int builtin_select(struct ctx *c, const struct run_view *v, const struct step *s
                    struct settlement *out);
 int builtin_gate(struct ctx *c, const struct run_view *v, const struct step *s,
                  const struct step_row *row, struct settlement *out);
+int register_run(struct ctx *c, const void *with, const struct run_view *v, const struct step *own,
+                 const struct step_row *row, struct json_t **outputs);
 int builtin_action(struct ctx *c, const struct run_view *v, const struct step *s,
                    const struct step_row *row, struct settlement *out);
 

@@ -6,6 +6,7 @@
 #include "executor.h"
 #include "quern/base/arena.h"
 #include "quern/base/clock.h"
+#include "quern/base/failpoint.h"
 #include "quern/base/id.h"
 #include "quern/base/log.h"
 #include "quern/base/path.h"
@@ -25,19 +26,30 @@ static int settle_op(struct ctx *c, void *arg) {
     return attempt_settle(c, s);
 }
 
+static bool passes(int rc) {
+    return rc == -ERR_BUSY || rc == -ERR_DISK_FULL;
+}
+
+/* A fact that the database refuses (the name of an output, a folder where a file is) would be
+ * refused at every try, and the step would run for ever: the refusal is its end. */
+static void refuse(struct ctx *c, struct settlement *s) {
+    s->reason = arena_printf(c->arena, "what the step left cannot be recorded: %s",
+                             c->err.message ? c->err.message : "unknown");
+    s->outcome = OUTCOME_FAILED;
+    collection_unpin(&s->outputs);
+    s->outputs = (struct collection){0};
+    err_clear(c);
+}
+
 int settle_write(struct ctx *c, struct settlement *s) {
     int rc;
-    for (int64_t wait = 20;; wait = wait < 1000 ? wait * 2 : wait) {
+    for (int turn = 0; turn < 2; turn++) {
         s->random = random_unit();
         rc = db_write(executor.db, c, settle_op, s);
-        if (rc != -ERR_BUSY && rc != -ERR_DISK_FULL) {
+        if (rc == 0 || passes(rc) || s->outcome != OUTCOME_SUCCEEDED) {
             break;
         }
-        if (executor_stopping()) {
-            return rc; /* the keeper's status stays; the next start records it */
-        }
-        err_clear(c);
-        clock_sleep_ms(wait);
+        refuse(c, s);
     }
     if (rc == 0 && s->settled) {
         attempt_count(s);
@@ -48,12 +60,35 @@ int settle_write(struct ctx *c, struct settlement *s) {
     return rc;
 }
 
+int settle_write_wait(struct ctx *c, struct settlement *s) {
+    int rc;
+    for (int64_t wait = 20; passes(rc = settle_write(c, s)) && !executor_stopping();
+         wait = wait < 1000 ? wait * 2 : wait) {
+        err_clear(c);
+        clock_sleep_ms(wait);
+    }
+    return rc;
+}
+
 /* ---- launching */
 
+struct running {
+    const struct run_view *v;
+    const struct step_row *row;
+    int64_t attempt_id;
+    const char *token;
+};
+
 static int running_op(struct ctx *c, void *arg) {
-    const struct launch *l = arg;
-    c->project = l->view->v.run.project;
-    return attempt_running(c, l->view->v.run.id, l->row, l->attempt_id, l->token);
+    const struct running *r = arg;
+    c->project = r->v->run.project;
+    return attempt_running(c, r->v->run.id, r->row, r->attempt_id, r->token);
+}
+
+int running_write(struct ctx *c, const struct run_view *v, const struct step_row *row,
+                  int64_t attempt_id, const char *token) {
+    struct running r = {.v = v, .row = row, .attempt_id = attempt_id, .token = token};
+    return db_write(executor.db, c, running_op, &r);
 }
 
 /* The step row as transaction A left it. */
@@ -75,15 +110,43 @@ static struct attempt_row launched_attempt(const struct launch *l) {
                                 .tracking_run_id = *l->tracking_run_id ? l->tracking_run_id : NULL};
 }
 
+/* What lies in the attempt's folder decides, not what the start said: a keeper that an earlier
+ * daemon started may have come up meanwhile, and may have ended. */
+static enum process_state start(struct ctx *c, struct launch *l, int *rc) {
+    enum process_state state = PROCESS_UNSTARTED;
+    *rc = process_adopt(executor.watcher, c, executor.o.data, l->folder, &state);
+    if (*rc) { /* cannot be told just now; the settling asks until it can */
+        err_clear(c);
+        return PROCESS_LOST;
+    }
+    if (state == PROCESS_UNSTARTED) {
+        *rc = launch_start(l);
+        if (*rc == 0) {
+            return PROCESS_RUNNING;
+        }
+        if (process_adopt(executor.watcher, c, executor.o.data, l->folder, &state)) {
+            state = PROCESS_LOST;
+        }
+    }
+    err_clear(c);
+    return state;
+}
+
 void job_launch(struct ctx *c, void *arg) {
     struct launch *l = arg;
+    int rc;
     c->project = l->c.project = l->view->v.run.project;
-    if (launch_start(l) == 0) {
-        if (db_write(executor.db, c, running_op, l)) {
-            /* Stays "launching"; its end is recorded all the same. */
+    enum process_state state = start(c, l, &rc);
+    if (state == PROCESS_RUNNING) {
+        FAILPOINT("running-unwritten");
+        if (running_write(c, &l->view->v, l->row, l->attempt_id, l->token)) {
             log_warn("pipeline.running", "run %s step %s: %s", l->view->v.run.id, l->row->name,
                      c->err.message ? c->err.message : "not written");
+            executor_job_later(job_settle, mem_strdup(l->folder)); /* finds it running */
         }
+        FAILPOINT("running-written");
+    } else if (state != PROCESS_UNSTARTED) {
+        executor_job(job_settle, mem_strdup(l->folder));
     } else {
         struct step_row row = launched_row(l);
         struct attempt_row attempt = launched_attempt(l);
@@ -92,11 +155,12 @@ void job_launch(struct ctx *c, void *arg) {
             .step = l->step,
             .row = &row,
             .attempt = &attempt,
-            .outcome = OUTCOME_FAILED,
+            /* No room on the disk or among the processes is not the step's fault. */
+            .outcome = passes(rc) ? OUTCOME_LOST : OUTCOME_FAILED,
             .reason = arena_printf(c->arena, "the step could not be started: %s",
                                    l->c.err.message ? l->c.err.message : "unknown"),
         };
-        settle_write(c, &s);
+        settle_write_wait(c, &s);
     }
     launch_free(l);
     executor_wake();
@@ -125,7 +189,8 @@ void job_builtin(struct ctx *c, void *arg) {
         s.final = l->step->kind != STEP_ACTION;
         err_clear(c);
     }
-    settle_write(c, &s);
+    FAILPOINT("built-in-done");
+    settle_write_wait(c, &s);
     launch_free(l);
     executor_wake();
 }
@@ -149,16 +214,47 @@ static const char *exit_reason(struct ctx *c, const struct step *s,
     return p->exit_code ? arena_printf(c->arena, "exit code %d", p->exit_code) : NULL;
 }
 
-static void judge(struct ctx *c, const struct run_view *v, struct settlement *s,
-                  const struct process_status *p, const char *base) {
+/* Fails only with what passes: then the end is looked at again later. */
+static int judge(struct ctx *c, const struct run_view *v, struct settlement *s,
+                 const struct process_status *p, const char *base) {
     s->status = p;
     s->reason = exit_reason(c, s->step, p);
     s->outcome = p->cancelled ? OUTCOME_CANCELLED : s->reason ? OUTCOME_FAILED : OUTCOME_SUCCEEDED;
-    if (s->outcome == OUTCOME_SUCCEEDED && outputs_collect(c, v, s->step, base, &s->outputs)) {
+    int rc =
+        s->outcome == OUTCOME_SUCCEEDED ? outputs_collect(c, v, s->step, base, &s->outputs) : 0;
+    if (rc && !passes(rc)) {
         s->outcome = OUTCOME_FAILED;
         s->reason = c->err.message;
+        collection_unpin(&s->outputs);
+        s->outputs = (struct collection){0};
         err_clear(c);
+        rc = 0;
     }
+    return rc;
+}
+
+/* How the attempt ended; *over false while another keeper has it, which is then watched. A status
+ * that cannot be read just now is no lost step: only a folder that nobody holds and that lacks the
+ * status is. */
+static int find_end(struct ctx *c, const char *folder, struct process_status *p,
+                    enum process_state *state) {
+    *state = PROCESS_ENDED;
+    int rc = process_status(c, executor.o.data, folder, p);
+    if (rc == -ERR_NOT_FOUND) {
+        err_clear(c);
+        rc = process_adopt(executor.watcher, c, executor.o.data, folder, state);
+        if (rc == 0 && *state == PROCESS_ENDED) {
+            rc = process_status(c, executor.o.data, folder, p);
+        }
+    }
+    if (rc == -ERR_INTERNAL) {
+        return -ERR_BUSY;
+    }
+    if (rc) { /* there, and no status: somebody wrote into it */
+        err_clear(c);
+        *state = PROCESS_LOST;
+    }
+    return 0;
 }
 
 /* Sources and inputs can be made again, outputs are blobs now; the log stays. What a failed attempt
@@ -210,15 +306,26 @@ static int settle_folder(struct ctx *c, const char *folder) {
     s.inputs = inputs;
     char *base = arena_strndup(c->arena, folder, strlen(folder) - strlen("/keeper"));
     struct process_status p = {0};
-    rc = process_status(c, executor.o.data, folder, &p);
-    if (rc) {
-        err_clear(c);
-        s.outcome = OUTCOME_LOST;
-        s.reason = "its keeper ended without a word (killed, or the machine went down)";
-    } else {
-        judge(c, &v, &s, &p, base);
+    enum process_state state;
+    rc = find_end(c, folder, &p, &state);
+    if (rc == 0 && state == PROCESS_RUNNING) {
+        rc = running_write(c, &v, &row, attempt.id, attempt.token);
     }
-    rc = settle_write(c, &s);
+    if (rc || state == PROCESS_RUNNING) {
+        return rc;
+    }
+    FAILPOINT("ended");
+    if (state == PROCESS_ENDED) {
+        rc = judge(c, &v, &s, &p, base);
+    } else {
+        s.outcome = OUTCOME_LOST;
+        s.reason = state == PROCESS_UNSTARTED
+                       ? "its keeper could not begin"
+                       : "its keeper ended without a word (killed, or the machine went down)";
+    }
+    FAILPOINT("collected");
+    rc = rc ? rc : settle_write(c, &s);
+    FAILPOINT("settled");
     collection_unpin(&s.outputs);
     if (rc == 0 && s.outcome == OUTCOME_SUCCEEDED) {
         tidy(c, base);
@@ -228,8 +335,12 @@ static int settle_folder(struct ctx *c, const char *folder) {
 
 void job_settle(struct ctx *c, void *arg) {
     char *folder = arg;
-    if (settle_folder(c, folder)) {
+    int rc = settle_folder(c, folder);
+    if (rc) {
         log_error("pipeline.settle", "%s: %s", folder, c->err.message ? c->err.message : "failed");
+    }
+    if (passes(rc)) {
+        executor_job_later(job_settle, mem_strdup(folder));
     }
     free(folder);
     executor_wake();

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* After a restart: every attempt that was under way is adopted, recorded or taken back. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "executor.h"
@@ -28,12 +29,6 @@ static int load(struct ctx *c, const struct attempt_place *p, struct found *f) {
     return rc;
 }
 
-static int running_op(struct ctx *c, void *arg) {
-    const struct found *f = arg;
-    c->project = f->v.run.project;
-    return attempt_running(c, f->v.run.id, &f->row, f->attempt.id, f->attempt.token);
-}
-
 /* Back to queued under the same attempt number. */
 static int take_back(struct ctx *c, struct found *f) {
     struct settlement s = {.view = &f->v,
@@ -50,7 +45,8 @@ static int take_up(struct ctx *c, const struct attempt_place *p) {
     enum process_state state = PROCESS_UNSTARTED;
     int rc = load(c, p, &f);
     if (rc == 0 && p->folder) {
-        rc = process_adopt(executor.watcher, c, executor.o.data, p->folder, &state);
+        /* What cannot be told just now (a keeper between its lock and its name) can be later. */
+        rc = process_adopt(executor.watcher, c, executor.o.data, p->folder, &state) ? -ERR_BUSY : 0;
     }
     if (rc) {
         return rc;
@@ -60,7 +56,7 @@ static int take_up(struct ctx *c, const struct attempt_place *p) {
              (long long)p->number, names[state]);
     switch (state) {
     case PROCESS_RUNNING:
-        return db_write(executor.db, c, running_op, &f);
+        return running_write(c, &f.v, &f.row, f.attempt.id, f.attempt.token);
     case PROCESS_ENDED:
     case PROCESS_LOST:
         executor_job(job_settle, mem_strdup(p->folder));
@@ -69,6 +65,32 @@ static int take_up(struct ctx *c, const struct attempt_place *p) {
         break;
     }
     return take_back(c, &f);
+}
+
+/* One block: the place and its texts, for job_adopt. */
+static struct attempt_place *place_keep(const struct attempt_place *p) {
+    size_t run = strlen(p->run_id) + 1, folder = p->folder ? strlen(p->folder) + 1 : 0;
+    struct attempt_place *copy = mem_alloc(sizeof *copy + run + folder);
+    char *text = (char *)(copy + 1);
+    *copy = *p;
+    copy->run_id = memcpy(text, p->run_id, run);
+    copy->folder = folder ? memcpy(text + run, p->folder, folder) : NULL;
+    copy->state = NULL;
+    return copy;
+}
+
+void job_adopt(struct ctx *c, void *arg) {
+    struct attempt_place *p = arg;
+    int rc = take_up(c, p);
+    if (rc) { /* one damaged run must not keep the others down */
+        log_error("pipeline.adopt", "run %s: %s", p->run_id,
+                  c->err.message ? c->err.message : "failed");
+    }
+    if (rc == -ERR_BUSY || rc == -ERR_DISK_FULL) {
+        executor_job_later(job_adopt, place_keep(p));
+    }
+    free(p);
+    executor_wake();
 }
 
 int executor_reconcile(struct ctx *c) {
@@ -83,10 +105,7 @@ int executor_reconcile(struct ctx *c) {
     for (size_t i = 0; rc == 0 && i < n; i++) {
         struct ctx one;
         ctx_begin(&one);
-        if (take_up(&one, &places[i])) { /* one damaged run must not keep the others down */
-            log_error("pipeline.adopt", "run %s: %s", places[i].run_id,
-                      one.err.message ? one.err.message : "failed");
-        }
+        job_adopt(&one, place_keep(&places[i]));
         ctx_end(&one);
     }
     return rc;

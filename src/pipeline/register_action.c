@@ -90,16 +90,38 @@ static int find_source(struct ctx *c, const struct step *s, const struct step_ro
                      row->name, with->output ? " named " : "", with->output ? with->output : "");
 }
 
+/* The gate that stands before a step, near or far; of several the one that compares with a version
+ * of a model, else the last. */
+static const struct step *gate_before(const struct definition *d, const struct step *own) {
+    bool before[STEP_CAP] = {false};
+    const struct step *found = NULL;
+    bool compares = false;
+    before[own - d->steps] = true;
+    for (size_t i = (size_t)(own - d->steps) + 1;
+         i-- > 0;) { /* needs stand before who needs them */
+        const struct step *s = &d->steps[i];
+        for (size_t k = 0; before[i] && k < s->nneeds; k++) {
+            before[s->needs[k]] = true;
+        }
+        bool better = false;
+        for (size_t k = 0; k < s->nrules; k++) {
+            better = better || s->rules[k].model;
+        }
+        if (before[i] && s->kind == STEP_GATE && (!found || (better && !compares))) {
+            found = s;
+            compares = better;
+        }
+    }
+    return found;
+}
+
 /* Numbers of the evaluation that a gate before this step judged; without a gate, of the step the
  * model is from. */
 static int find_evaluation(struct ctx *c, const struct run_view *v, const struct step *own,
                            const struct step_row *model, struct registration *r) {
-    const struct step_row *judged = model;
-    for (size_t i = 0; own && i < own->nneeds; i++) {
-        const struct step *s = &v->d->steps[own->needs[i]];
-        const struct step_row *from = s->kind == STEP_GATE ? view_effective(c, v, s->from) : NULL;
-        judged = from ? from : judged;
-    }
+    const struct step *gate = gate_before(v->d, own);
+    const struct step_row *from = gate ? view_effective(c, v, gate->from) : NULL;
+    const struct step_row *judged = from ? from : model;
     struct fpairs metrics;
     int rc = view_metrics(c, judged, &metrics);
     json_t *map = json_on_arena(c, json_object());
@@ -111,29 +133,15 @@ static int find_evaluation(struct ctx *c, const struct run_view *v, const struct
     return rc;
 }
 
-static int prepare(struct ctx *c, const struct register_with *with, const char *run_id,
+static int prepare(struct ctx *c, const struct run_view *v, const struct step *own,
                    struct registration *r) {
-    struct run_view v;
-    int rc = run_view_load(c, run_id, &v);
-    if (rc) {
-        return rc;
-    }
-    const struct step *from = definition_step(v.d, with->from), *own = NULL;
-    const struct step_row *row = from ? view_effective(c, &v, (size_t)(from - v.d->steps)) : NULL;
+    const struct step *from = definition_step(v->d, r->with->from);
+    const struct step_row *row = from ? view_effective(c, v, (size_t)(from - v->d->steps)) : NULL;
     if (!row || !step_state_good(row->state)) {
-        return fail(c, ERR_CONFLICT, "step %s has left nothing to register", with->from);
+        return fail(c, ERR_CONFLICT, "step %s has left nothing to register", r->with->from);
     }
-    for (size_t i = 0; i < v.n; i++) {
-        const struct step *s = &v.d->steps[v.steps[i].index_in_definition];
-        if (s->kind == STEP_ACTION && s->from != NO_STEP &&
-            str_eq(v.d->steps[s->from].name, with->from) && str_eq(s->action->name, "register") &&
-            v.steps[i].state == STEP_LAUNCHING) {
-            own = s;
-            r->step = v.steps[i].name;
-        }
-    }
-    rc = find_source(c, &v.d->steps[row->index_in_definition], row, with, r);
-    return rc ? rc : find_evaluation(c, &v, own, row, r);
+    int rc = find_source(c, &v->d->steps[row->index_in_definition], row, r->with, r);
+    return rc ? rc : find_evaluation(c, v, own, row, r);
 }
 
 /* A version that was made from the same source is not made again: neither after a crash between
@@ -157,16 +165,32 @@ static int find_version(struct ctx *c, struct registration *r, bool *found) {
     return rc;
 }
 
+/* Whether this run made the version: before a crash came in between. */
+static int made_here(struct ctx *c, const struct registration *r, bool *yes) {
+    char *first = NULL;
+    int rc =
+        db_get_text(c,
+                    "SELECT run_id FROM pipeline_registration WHERE project_id = ? AND model = "
+                    "? AND version = ? ORDER BY created_ms LIMIT 1",
+                    &first, "isi", c->project, r->with->model, r->version.version);
+    *yes = rc == 0 && first && str_eq(first, r->pipeline_run);
+    return rc;
+}
+
 static int write_version(struct ctx *c, void *arg) {
     struct registration *r = arg;
     const struct register_with *w = r->with;
     r->version = (struct model_version_info){0};
     r->kept = false;
-    int rc = find_version(c, r, &r->kept);
-    if (rc == 0 && !r->kept) {
+    bool found = false, own = false;
+    int rc = find_version(c, r, &found);
+    if (rc == 0 && found) {
+        rc = made_here(c, r, &own);
+    } else if (rc == 0) {
         rc = model_version_create(c, w->model, r->source, r->run_id, r->model_id, w->description,
                                   &r->version);
     }
+    r->kept = found && !own;
     rc = rc || !w->alias ? rc : model_alias_set(c, w->model, w->alias, r->version.version);
     rc = rc ? rc
             : db_exec(
@@ -179,7 +203,7 @@ static int write_version(struct ctx *c, void *arg) {
                   r->evaluation, r->metrics, c->now_ms);
     const char *ref =
         arena_printf(c->arena, "model_version:%s/%lld", w->model, (long long)r->version.version);
-    if (rc == 0 && r->step) {
+    if (rc == 0) {
         /* A version that was there already comes from the run that made it, not from this one. */
         const char *step = step_ref(c, r->pipeline_run, r->step);
         rc = r->kept ? lineage_edge(c, ref, step, "kept_by")
@@ -190,11 +214,11 @@ static int write_version(struct ctx *c, void *arg) {
                              arena_printf(c->arena, "{\"pipeline_run\":\"%s\"}", r->pipeline_run));
 }
 
-static int run_register(struct ctx *c, const void *with, const char *run_id,
-                        struct json_t **outputs) {
-    struct registration r = {.with = with, .pipeline_run = run_id};
+int register_run(struct ctx *c, const void *with, const struct run_view *v, const struct step *own,
+                 const struct step_row *row, struct json_t **outputs) {
+    struct registration r = {.with = with, .pipeline_run = v->run.id, .step = row->name};
     int rc = db_read_begin(executor.db, c);
-    rc = rc ? rc : prepare(c, with, run_id, &r);
+    rc = rc ? rc : prepare(c, v, own, &r);
     if (c->db) {
         db_read_end(c);
     }
@@ -209,4 +233,4 @@ static int run_register(struct ctx *c, const void *with, const char *run_id,
 }
 
 const struct step_action register_action = {
-    .name = "register", .with = &shape_register, .run = run_register};
+    .name = "register", .with = &shape_register}; /* builtin_action calls register_run */

@@ -15,6 +15,7 @@
 #include "quern/base/arena.h"
 #include "quern/base/buf.h"
 #include "quern/base/clock.h"
+#include "quern/base/failpoint.h"
 #include "quern/base/log.h"
 #include "quern/base/map.h"
 #include "quern/base/str.h"
@@ -28,12 +29,14 @@
 
 #define IDLE_MS ((int64_t)30000) /* a look around even if no one called */
 #define BUSY_MS ((int64_t)20)
+#define LATER_MS ((int64_t)1000)
 
 struct executor executor;
 
 struct job {
     void (*run)(struct ctx *c, void *arg);
     void *arg;
+    int64_t due_ms; /* monotonic; of those that wait for a time */
     struct job *next;
 };
 
@@ -42,6 +45,7 @@ static struct {
     pthread_cond_t changed;
     bool dirty, stop;
     struct job *waiting, **tail; /* jobs for which the workers had no room */
+    struct job *later;           /* jobs that wait for a time */
     size_t jobs;                 /* handed out or waiting */
     struct thread *thread;
     struct map *stopped; /* attempts already told to end */
@@ -84,21 +88,81 @@ static void run_job(struct ctx *c, void *arg) {
     job_done();
 }
 
-void executor_job(void (*run)(struct ctx *c, void *arg), void *arg) {
+/* Not begun: the next start finds on record what it was about. */
+static void job_drop(struct job *j) {
+    if (j->run == job_settle || j->run == job_adopt) {
+        free(j->arg);
+    } else {
+        launch_free(j->arg);
+    }
+    free(j);
+}
+
+static struct job *job_new(void (*run)(struct ctx *c, void *arg), void *arg) {
     struct job *j = mem_alloc(sizeof *j);
     *j = (struct job){.run = run, .arg = arg};
+    return j;
+}
+
+void executor_job(void (*run)(struct ctx *c, void *arg), void *arg) {
+    struct job *j = job_new(run, arg);
     pthread_mutex_lock(&at.lock);
-    at.jobs++;
     bool first = at.waiting == NULL; /* those that wait go first */
+    at.jobs++;
     pthread_mutex_unlock(&at.lock);
-    if (first && lane_work(executor.o.lanes, run_job, j) == 0) {
+    if (first && !executor_stopping() && lane_work(executor.o.lanes, run_job, j) == 0) {
         return;
     }
     pthread_mutex_lock(&at.lock);
-    *(at.waiting ? at.tail : &at.waiting) = j;
-    at.tail = &j->next;
+    bool stop = at.stop;
+    if (stop) {
+        at.jobs--;
+    } else {
+        *(at.waiting ? at.tail : &at.waiting) = j;
+        at.tail = &j->next;
+    }
     pthread_cond_broadcast(&at.changed);
     pthread_mutex_unlock(&at.lock);
+    if (stop) {
+        job_drop(j);
+    }
+}
+
+void executor_job_later(void (*run)(struct ctx *c, void *arg), void *arg) {
+    struct job *j = job_new(run, arg);
+    j->due_ms = clock_mono_ms() + LATER_MS;
+    pthread_mutex_lock(&at.lock);
+    bool stop = at.stop;
+    if (!stop) {
+        at.jobs++;
+        j->next = at.later;
+        at.later = j;
+        pthread_cond_broadcast(&at.changed);
+    }
+    pthread_mutex_unlock(&at.lock);
+    if (stop) {
+        job_drop(j);
+    }
+}
+
+/* Puts what is due among those that wait. True while some are not. */
+static bool take_due(void) {
+    int64_t now = clock_mono_ms();
+    pthread_mutex_lock(&at.lock);
+    for (struct job **link = &at.later; *link;) {
+        struct job *j = *link;
+        if (j->due_ms > now) {
+            link = &j->next;
+            continue;
+        }
+        *link = j->next;
+        j->next = NULL;
+        *(at.waiting ? at.tail : &at.waiting) = j;
+        at.tail = &j->next;
+    }
+    bool more = at.later != NULL;
+    pthread_mutex_unlock(&at.lock);
+    return more;
 }
 
 /* True while some still wait. */
@@ -360,11 +424,12 @@ static void stop_attempt(struct ctx *c, const struct run_view *v, const struct s
     if (map_has(at.stopped, folder)) {
         return;
     }
-    map_set(at.stopped, folder, &at);
     if (process_cancel(executor.watcher, c, executor.o.data, folder)) {
         log_warn("pipeline.cancel", "%s: %s", folder, c->err.message ? c->err.message : "failed");
-        err_clear(c);
+        err_clear(c); /* asked again at the next look */
+        return;
     }
+    map_set(at.stopped, folder, &at);
 }
 
 /* After the write: what was put on record is carried out. */
@@ -398,7 +463,9 @@ static void write_run(struct ctx *c, struct work *w, bool *again) {
     for (size_t i = 0; i < w->plan.n; i++) {
         only_stops = only_stops && w->plan.actions[i].verb == PLAN_STOP;
     }
+    FAILPOINT("launch-unwritten");
     int rc = only_stops ? 0 : db_write(executor.db, c, apply_op, w);
+    FAILPOINT("launch-written");
     if (rc) {
         log_warn("pipeline.write", "run %s: %s", w->view->v.run.id,
                  c->err.message ? c->err.message : "not written");
@@ -462,8 +529,8 @@ static int64_t pass(void) {
     return wake;
 }
 
-static void wait_until(int64_t wake_wall_ms, bool busy) {
-    int64_t ms = IDLE_MS;
+static void wait_until(int64_t wake_wall_ms, bool busy, bool later) {
+    int64_t ms = later ? LATER_MS / 2 : IDLE_MS;
     if (wake_wall_ms) {
         int64_t left = wake_wall_ms - clock_wall_ms();
         ms = left < 1 ? 1 : left < ms ? left : ms;
@@ -482,7 +549,7 @@ static void wait_until(int64_t wake_wall_ms, bool busy) {
     while (!at.dirty && !at.stop && (!at.waiting || busy) && rc != ETIMEDOUT) {
         rc = pthread_cond_clockwait(&at.changed, &at.lock, CLOCK_MONOTONIC, &until);
     }
-    at.dirty = at.dirty || (rc == ETIMEDOUT && !busy);
+    at.dirty = at.dirty || (rc == ETIMEDOUT && !busy && !later);
     pthread_mutex_unlock(&at.lock);
 }
 
@@ -490,7 +557,7 @@ static void schedule(void *arg) {
     (void)arg;
     int64_t wake = 0;
     while (!executor_stopping()) {
-        bool busy = hand_out_waiting();
+        bool later = take_due(), busy = hand_out_waiting();
         pthread_mutex_lock(&at.lock);
         bool dirty = at.dirty;
         at.dirty = false;
@@ -503,7 +570,7 @@ static void schedule(void *arg) {
              * at together, so that looking costs at most half of one processor. */
             clock_sleep_ms(clock_mono_ms() - began);
         }
-        wait_until(wake, busy);
+        wait_until(wake, busy, later);
     }
     db_thread_end(executor.db);
 }
@@ -537,6 +604,15 @@ int pipeline_start(const struct pipeline_options *o, struct buf *error) {
     return 0;
 }
 
+static void drop_all(struct job **list) {
+    while (*list) {
+        struct job *j = *list;
+        *list = j->next;
+        at.jobs--;
+        job_drop(j);
+    }
+}
+
 void pipeline_stop(void) {
     pthread_mutex_lock(&at.lock);
     at.stop = true;
@@ -545,28 +621,13 @@ void pipeline_stop(void) {
     thread_join(at.thread);
     at.thread = NULL;
     pthread_mutex_lock(&at.lock);
-    while (at.waiting) { /* not begun: the next start finds them on record */
-        struct job *j = at.waiting;
-        at.waiting = j->next;
-        at.jobs--;
-        if (j->run == job_settle) {
-            free(j->arg);
-        } else {
-            launch_free(j->arg);
-        }
-        free(j);
-    }
+    drop_all(&at.waiting);
+    drop_all(&at.later);
     while (at.jobs) {
         pthread_cond_wait(&at.changed, &at.lock);
     }
     pthread_mutex_unlock(&at.lock);
     watcher_stop(executor.watcher);
-    /* The watcher may have told of an exit while it ended. */
-    pthread_mutex_lock(&at.lock);
-    while (at.jobs && !at.waiting) {
-        pthread_cond_wait(&at.changed, &at.lock);
-    }
-    pthread_mutex_unlock(&at.lock);
     executor.watcher = NULL;
     map_free(at.stopped, NULL);
     map_free(at.bases, drop_base);

@@ -18,6 +18,7 @@
 #include "keeper_image.h"
 #include "quern/base/arena.h"
 #include "quern/base/clock.h"
+#include "quern/base/failpoint.h"
 #include "quern/base/fd.h"
 #include "quern/base/log.h"
 #include "quern/base/path.h"
@@ -366,6 +367,7 @@ static int start_locked(struct watcher *w, struct ctx *c, struct dir *root, cons
                           "arguments and environment are longer than %d bytes together", SPEC_MAX)
                    : fail(c, ERR_BUSY, "no keeper process can be started: %s", strerror(-e));
     }
+    FAILPOINT("spawned");
     const int pidfd = pidfd_open(pid, 0); /* only this watcher reaps it: the number is still its */
     e = pidfd < 0 ? -errno : add(w, folder, dir, pidfd);
     if (e) {

@@ -152,3 +152,33 @@ int run_metrics(struct ctx *c, const char *run_id, struct fpairs *out) {
         out->items[i] = (struct fpair){.key = m[i].key, .value = m[i].value.v};
     return 0;
 }
+
+static int has_point(struct ctx *c, const struct run_ref *r, const char *key, bool *yes) {
+    int64_t id = 0;
+    struct point p;
+    int rc = run_key_find(c, r->experiment, key, &id);
+    if (rc > 0)
+        rc = metric_read_latest(c, r->row, id, &p);
+    *yes = rc > 0;
+    return rc < 0 ? rc : 0;
+}
+
+int run_log_metrics(struct ctx *c, const char *run_id, const struct fpairs *values,
+                    int64_t time_ms) {
+    struct run_ref r;
+    int rc = run_for_read(c, run_id, &r); /* also of a run that was deleted meanwhile */
+    struct metric_value *m = ARENA_ARRAY(c->arena, struct metric_value, values->n + 1);
+    size_t n = 0;
+    for (size_t i = 0; !rc && i < values->n; i++) {
+        m[n] = (struct metric_value){.key = values->items[i].key,
+                                     .value = SET_F64(values->items[i].value),
+                                     .timestamp = SET_I64(time_ms),
+                                     .step = SET_I64(0)};
+        bool there = false;
+        if (metric_check(c, "metrics", i, &m[n]))
+            err_clear(c);
+        else if (!(rc = has_point(c, &r, m[n].key, &there)) && !there)
+            n++;
+    }
+    return rc || !n ? rc : metric_log(c, &r, m, n);
+}

@@ -269,13 +269,15 @@ def gates_and_registration(s):
         "best": {"select": {"from": "train", "metric": "roc_auc"}},
         "gate": {"from": "best", "gate": [
             "roc_auc >= ${params.bar}", "slices.*.accuracy >= 0.9",
-            {"better_than": {"model": "models:/line@champion", "metric": "roc_auc"}}]},
+            {"better_than": {"model": "models:/${pipeline.name}@champion", "metric": "roc_auc"}}]},
         "register": {"register": {"model": "line", "from": "best", "alias": "champion"}, "needs": "gate"}}}
     f = {"e.py": script}
     first = run(s, d, f)
     rules = steps(first)["gate"]["gate"]
     assert [r["passed"] for r in rules] == [True] * 3 and rules[0]["value"] == 0.99, rules
     assert "no models:/line@champion yet" in rules[2]["reason"], rules[2]
+    said = [r["rule"] for r in rules]
+    assert said == ["roc_auc >= 0.98", "slices.*.accuracy >= 0.9", "roc_auc better than models:/line@champion"], said
     assert [v["metric"] for v in rules[1]["values"]] == ["slices.a.accuracy", "slices.b.accuracy"], rules
     assert steps(first)["register"]["outputs"]["version"] == 1, steps(first)["register"]
     # The same again: everything from the cache, the champion is itself, no second version.
@@ -301,6 +303,50 @@ def gates_and_registration(s):
     d["steps"]["gate"]["gate"] = ["nothing.* > 1"]
     r = run(s, d, f, "failed")
     assert "no metric matches nothing.*" in r["reason"], r["reason"]
+
+
+def evaluated_elsewhere(s):
+    """What a step measures is in its tracking run; a champion is compared by what its gate judged,
+    not by what its training said, also when the gate stands further back."""
+    write = "import json,os,sys\njson.dump(json.loads(sys.argv[1]), open('m.json','w'))\n" \
+            "os.mkdir('model'); open('model/MLmodel','w').write(sys.argv[1])\n" \
+            "e = os.environ\nif len(sys.argv) > 2:\n  import urllib.request as u\n" \
+            "  for i, v in enumerate((3, 2)):\n    u.urlopen(u.Request(e['MLFLOW_TRACKING_URI'] + '/api/2.0/mlflow/runs/log-metric'," \
+            " json.dumps({'run_id': e['MLFLOW_RUN_ID'], 'key': 'loss', 'value': v, 'step': i, 'timestamp': 1}).encode()," \
+            " {'Authorization': 'Bearer ' + e['MLFLOW_TRACKING_TOKEN'], 'Content-Type': 'application/json'}))\n"
+    metrics = {"m": {"path": "m.json", "kind": "metrics"}}
+    d = {"name": "ev", "params": {"trained": 0.999, "judged": 0.9}, "files": ["w.py"], "steps": {
+        "train": {"foreach": [1], "run": [PY, "w.py", '{"auc": ${params.trained}, "loss": 1}', "log"],
+                  "outputs": {**metrics, "model": {"path": "model", "kind": "model"}}},
+        "best": {"select": {"from": "train", "metric": "auc"}},
+        "evaluate": {"needs": "best", "run": [PY, "w.py", '{"auc": ${params.judged}, "slices": {"a b": 1, "?": 2}, "ok": true}'],
+                     "outputs": metrics},
+        "data": {"from": "train_one", "gate": ["auc > 0"]},
+        "train_one": {"run": [PY, "w.py", '{"auc": 0.1}'], "outputs": metrics},
+        "gate": {"from": "evaluate", "needs": "data",
+                 "gate": [{"better_than": {"model": "models:/ev@champion", "metric": "auc"}}]},
+        "between": {"run": ["true"], "needs": ["gate"]},
+        "last": {"from": "train_one", "needs": "between", "gate": ["auc > 0"]},
+        "register": {"register": {"model": "ev", "from": "best", "alias": "champion"}, "needs": "last"},
+        "again": {"register": {"model": "ev", "from": "best", "alias": "other"}, "needs": "last"}}}
+    f = {"w.py": write}
+    x = steps(run(s, d, f))
+
+    def tracked(step):
+        a = s.mlflow(f"runs/get?run_id={x[step]['tracking_run_id']}", method="GET").json
+        return {m["key"]: (m["value"], m["step"]) for m in a["run"]["data"]["metrics"]}
+    assert tracked("evaluate") == {"auc": (0.9, 0), "slices.a b": (1, 0), "ok": (1, 0)}, tracked("evaluate")
+    assert tracked("train[0]") == {"auc": (0.999, 0), "loss": (2, 1)}, tracked("train[0]")  # loss is the script's own
+    assert not x["register"]["outputs"]["kept"] or not x["again"]["outputs"]["kept"], x
+    for number, more in ((1, {}), (2, {"trained": 0.998, "judged": 0.95})):
+        r = run(s, d, f, params=more) if more else {"steps": list(x.values())}
+        x = steps(r)
+        assert {x["register"]["outputs"]["version"], x["again"]["outputs"]["version"]} == {number}, x
+    why = x["gate"]["gate"][0]["reason"]
+    assert why == "auc is 0.95, ev/1 has 0.9", why
+    # Trained better than ever, judged worse than the champion.
+    r = run(s, d, f, "failed", params={"trained": 1.0, "judged": 0.94})
+    assert "auc is 0.94, not better than ev/2 (0.95)" in r["reason"], r["reason"]
 
 
 def conditions(s):
@@ -394,6 +440,15 @@ def outputs_are_checked(s):
     assert "is not a JSON document" in why, why
     why = one(out + "open(o + '/m', 'w').write('{\"a\": \"b\"}')", {"m": {"path": "m", "kind": "metrics"}})
     assert "holds no number" in why, why
+    # Names that artifacts cannot have, and a place that the step's own client took: told, not stuck.
+    for name in ("a\\\\b", "a\\nb"):
+        why = one(out + f"os.mkdir(o + '/x'); open(o + '/x/{name}', 'w').write('1')", {"x": "x"})
+        assert "cannot be recorded" in why and "path" in why.lower(), why
+    why = one("import os,urllib.request as u; e = os.environ; open(e['QUERN_OUTPUTS'] + '/x', 'w').write('1')\n"
+              "u.urlopen(u.Request(e['QUERN_URL'] + '/api/2.0/mlflow-artifacts/artifacts/%s/%s/artifacts/x' % ("
+              "e['MLFLOW_EXPERIMENT_ID'], e['MLFLOW_RUN_ID']), data=b'mine', method='PUT', headers={"
+              "'Authorization': 'Bearer ' + e['MLFLOW_TRACKING_TOKEN']}))", {"x": "x"})
+    assert "cannot be recorded" in why and "is a file" in why, why
     r = run(s, {"name": "opt", "steps": {"a": {"run": ["true"], "outputs": {"x": {"path": "x", "optional": True}}}}})
     assert "outputs" not in steps(r)["a"]
     r = run(s, {"name": "nocmd", "steps": {"a": {"run": ["/no/such/command"]}}}, state="failed")
@@ -570,7 +625,7 @@ def kill_at_random(data, kills=12):
 try:
     names = sys.argv[1:]
     calls = [a_step_sees_its_world, fan_out_and_select, retries, timeouts, cancels, caching,
-             gates_and_registration, conditions, logs_and_events, hostile_arguments,
+             gates_and_registration, evaluated_elsewhere, conditions, logs_and_events, hostile_arguments,
              outputs_are_checked, refusals, retry_from_failed, stored, limits, a_lost_keeper]
     with Server(args=["--pipeline-parallel", "3", "--log-level", "warn"], env={"DAEMON_ONLY": "1"}) as server:
         for call in calls:

@@ -2,3 +2,9 @@
 add_test(NAME scenario.pipeline COMMAND ${QUERN_PYTHON} ${CMAKE_SOURCE_DIR}/tests/scenario/pipeline.py)
 set_tests_properties(scenario.pipeline PROPERTIES LABELS full TIMEOUT 600
                      ENVIRONMENT QUERN_BIN=$<TARGET_FILE:quern>)
+# A daemon that dies at each instant of a step's life; failpoints exist in sanitizer builds.
+if(QUERN_SANITIZE)
+  add_test(NAME scenario.pipeline_crash COMMAND ${QUERN_PYTHON} ${CMAKE_SOURCE_DIR}/tests/scenario/pipeline_crash.py)
+  set_tests_properties(scenario.pipeline_crash PROPERTIES LABELS full TIMEOUT 300
+                       ENVIRONMENT QUERN_BIN=$<TARGET_FILE:quern>)
+endif()

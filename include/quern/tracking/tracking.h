@@ -26,6 +26,9 @@ int run_set_tag(struct ctx *c, const char *run_id, const char *key, const char *
 /* Latest value; ERR_NOT_FOUND when the run has no such metric. */
 int run_metric(struct ctx *c, const char *run_id, const char *key, double *value);
 int run_metrics(struct ctx *c, const char *run_id, struct fpairs *out); /* all latest values */
+/* Inside a write: points at step 0 for metrics the run has no point of yet; others, and names that
+ * metrics cannot have, are left as they are. Repeating is harmless. */
+int run_log_metrics(struct ctx *c, const char *run_id, const struct fpairs *values, int64_t time_ms);
 int run_artifact_root(struct ctx *c, const char *run_id, char **logical_path);
 
 struct logged_model_info {
