@@ -28,6 +28,10 @@ int lineage_edge_drop(struct ctx *c, const char *from, const char *to, const cha
     return lineage_store_edge_drop(c, from, to, verb);
 }
 
+int lineage_relabel(struct ctx *c, const char *ref, const char *label) {
+    return lineage_store_relabel(c, ref, label);
+}
+
 int lineage_rename(struct ctx *c, const char *from, const char *to) {
     const char *kind, *id;
     int rc = ref_parse(c, to, &kind, &id);

@@ -45,6 +45,11 @@ int lineage_store_node_if_absent(struct ctx *c, const char *ref, const char *kin
                    "isssi", c->project, ref, kind, label, c->now_ms);
 }
 
+int lineage_store_relabel(struct ctx *c, const char *ref, const char *label) {
+    return db_exec(c, "UPDATE lineage_node SET label = ? WHERE project_id = ? AND ref = ?", "sis",
+                   label, c->project, ref);
+}
+
 int lineage_store_edge(struct ctx *c, const char *from, const char *to, const char *verb) {
     return db_exec(c,
                    "INSERT INTO lineage_edge (project_id, source, target, verb, created_ms)"

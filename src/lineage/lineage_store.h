@@ -27,6 +27,7 @@ int lineage_store_node(struct ctx *c, const char *ref, const char *kind, const c
                        const char *attrs);
 int lineage_store_node_if_absent(struct ctx *c, const char *ref, const char *kind,
                                  const char *label);
+int lineage_store_relabel(struct ctx *c, const char *ref, const char *label);
 int lineage_store_edge(struct ctx *c, const char *from, const char *to, const char *verb);
 int lineage_store_edge_drop(struct ctx *c, const char *from, const char *to, const char *verb);
 int lineage_store_rename(struct ctx *c, const char *from, const char *to, const char *kind,

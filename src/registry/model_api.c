@@ -124,7 +124,7 @@ int model_search_door(struct ctx *c, const void *input, void *output) {
     const struct search_in *in = input;
     struct search_out *out = output;
     int64_t most = in->max_results.set ? in->max_results.v : SEARCH_DEFAULT;
-    struct search s = {.filter = in->filter, .order_by = in->order_by, .limit = most + 1};
+    struct search s = {.filter = in->filter, .order_by = in->order_by};
     struct model_rows found = {0};
     if (most < 0 || most > SEARCH_MAX)
         return fail_field(c, ERR_INVALID, "max_results",
@@ -132,6 +132,7 @@ int model_search_door(struct ctx *c, const void *input, void *output) {
                           "was of type 'str'. See the API docs for more information about request "
                           "parameters.",
                           (long long)most);
+    s.limit = most + 1;
     int rc = page_offset(c, in->page_token, &s.offset);
     if (rc == 0)
         rc = models_search(c, &s, &found);

@@ -67,18 +67,42 @@ int alias_check(struct ctx *c, const char *alias) {
     return 0;
 }
 
-/* A key read as a path is its own normal form: no "//", "." or ".." segment, no '/' at an end. */
-static bool own_normal_form(const char *key) {
-    if (key[0] == '/')
-        return false;
-    for (const char *s = key;;) {
-        size_t n = strcspn(s, "/");
-        if (n == 0 || (n == 1 && s[0] == '.') || (n == 2 && s[0] == '.' && s[1] == '.'))
-            return false;
-        if (!s[n])
-            return true;
-        s += n + 1;
+/* What Python's normpath makes of a key: no empty or "." segment, ".." resolved as far as it goes.
+ */
+static const char *normal_form(struct ctx *c, const char *key) {
+    const char *from = key;
+    char *out = arena_alloc(c->arena, strlen(key) + 2);
+    size_t root = key[0] == '/', base = root, len = root; /* ".." takes nothing before `base` */
+    out[0] = '/';
+    for (size_t n; *from; from += n) {
+        from += strspn(from, "/");
+        n = strcspn(from, "/");
+        bool up = n == 2 && from[0] == '.' && from[1] == '.';
+        if (n == 0 || (n == 1 && from[0] == '.') || (up && root && len == base))
+            continue;
+        if (up && len > base) {
+            while (len > base && out[len - 1] != '/')
+                len--;
+            len -= len > base;
+            continue;
+        }
+        if (len > root)
+            out[len++] = '/';
+        memcpy(out + len, from, n);
+        len += n;
+        if (up)
+            base = len;
     }
+    if (len == 0)
+        out[len++] = '.';
+    out[len] = 0;
+    return out;
+}
+
+/* Its own normal form, and not one that leads out or to the root. */
+static bool leads_astray(const char *key, const char *normal) {
+    return strcmp(key, normal) != 0 || normal[0] == '/' || str_eq(normal, ".") ||
+           str_eq(normal, "..") || str_starts(normal, "../");
 }
 
 int tag_check(struct ctx *c, const char *key, const char *value) {
@@ -94,12 +118,13 @@ int tag_check(struct ctx *c, const char *key, const char *value) {
                               "contain alphanumerics, underscores (_), dashes (-), periods (.), "
                               "spaces ( ), colon(:) and slashes (/).",
                               key);
-    if (!own_normal_form(key))
+    const char *normal = normal_form(c, key);
+    if (leads_astray(key, normal))
         return fail_field(c, ERR_INVALID, "key",
                           "Invalid value \"%s\" for parameter 'key' supplied: Names may be treated "
                           "as files in certain cases, and must not resolve to other names when "
-                          "treated as such.",
-                          key);
+                          "treated as such. This name would resolve to '%s'",
+                          key, normal);
     return 0;
 }
 

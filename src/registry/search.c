@@ -15,6 +15,10 @@
 #include "version.h"
 #include "version_store.h"
 
+/* SQLite bounds how deep an expression may be; people need far less. */
+#define CLAUSES_MAX 100
+#define ORDERS_MAX 20
+
 /* What a filter may speak of. Column texts are constants; only values come from the caller. */
 struct attribute {
     const char *key, *column;
@@ -201,10 +205,21 @@ static int add_clause(struct ctx *c, const struct searched *s, struct sql *q,
     return rc;
 }
 
+static int count_check(struct ctx *c, const char *field, size_t n, size_t most, const char *what) {
+    if (n <= most)
+        return 0;
+    return fail_field(c, ERR_INVALID, field,
+                      "Invalid value for parameter '%s' supplied: it holds %zu %s, at most %zu are "
+                      "allowed",
+                      field, n, what, most);
+}
+
 static int add_filter(struct ctx *c, const struct searched *s, const char *text, struct sql *q) {
     struct filter f;
     bool prompts_wanted = false;
     int rc = filter_parse(c, text, &f);
+    if (rc == 0)
+        rc = count_check(c, "filter", f.n, CLAUSES_MAX, "clauses");
     for (size_t i = 0; rc == 0 && i < f.n; i++)
         rc = add_clause(c, s, q, &f.clauses[i], &prompts_wanted);
     if (rc == 0 && !prompts_wanted)
@@ -214,6 +229,9 @@ static int add_filter(struct ctx *c, const struct searched *s, const char *text,
 
 static int add_order(struct ctx *c, const struct searched *s, const struct strs *order_by,
                      struct sql *q) {
+    int fits = count_check(c, "order_by", order_by->n, ORDERS_MAX, "keys");
+    if (fits != 0)
+        return fits;
     sql_add(c, q, " ORDER BY ", "");
     for (size_t i = 0; i < order_by->n; i++) {
         struct order_term t;

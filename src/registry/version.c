@@ -70,6 +70,8 @@ static int tell(struct ctx *c, const struct version_row *v) {
 static int check_logged_model(struct ctx *c, const char *id, const char **run_id) {
     struct logged_model_info m;
     int rc = logged_model_get(c, id, &m);
+    if (rc == 0)
+        rc = registry_check_caller(c, m.source_run_id);
     if (rc == 0 && !*run_id)
         *run_id = m.source_run_id;
     return rc;
@@ -95,16 +97,17 @@ int version_create(struct ctx *c, const struct version_new *in, struct version_r
         rc = tag_check(c, in->tags.items[i].key, in->tags.items[i].value);
     if (rc == 0 && !prompt)
         rc = source_resolve(c, in->source, &storage, &run_id, &logged);
-    if (rc == 0 && in->model_id && *in->model_id && !str_eq(in->model_id, logged)) {
+    if (rc == 0 && in->model_id && *in->model_id)
         logged = in->model_id;
+    /* Nothing that the client says widens a run's token: each run it leads to must be its own. */
+    if (rc == 0 && logged)
         rc = check_logged_model(c, logged, &run_id);
-    }
-    /* What the client says does not widen a run's token: where the model's own run is known, that
-     * one counts. */
-    if (rc == 0)
-        rc = registry_check_caller(c, run_id && *run_id ? run_id : in->run_id);
-    if (in->run_id && *in->run_id)
+    if (rc == 0 && run_id && *run_id)
+        rc = registry_check_caller(c, run_id);
+    if (rc == 0 && in->run_id && *in->run_id)
         run_id = in->run_id;
+    if (rc == 0)
+        rc = registry_check_caller(c, run_id);
     *out = (struct version_row){.model = m.id,
                                 .name = m.name,
                                 .source = in->source,
@@ -124,6 +127,8 @@ int version_create(struct ctx *c, const struct version_new *in, struct version_r
     for (size_t i = 0; rc == 0 && i < in->tags.n; i++)
         rc = version_store_set_tag(c, m.id, out->version, in->tags.items[i].key,
                                    in->tags.items[i].value ? in->tags.items[i].value : "");
+    if (rc == 0 && *out->logged_model)
+        rc = logged_model_registered(c, out->logged_model, out->name, out->version);
     return rc == 0 ? tell(c, out) : rc;
 }
 

@@ -152,7 +152,7 @@ int version_search_door(struct ctx *c, const void *input, void *output) {
     const struct search_in *in = input;
     struct search_out *out = output;
     int64_t most = in->max_results.set ? in->max_results.v : SEARCH_MAX;
-    struct search s = {.filter = in->filter, .order_by = in->order_by, .limit = most + 1};
+    struct search s = {.filter = in->filter, .order_by = in->order_by};
     struct version_rows found = {0};
     if (most > SEARCH_MAX)
         return fail_field(c, ERR_INVALID, "max_results",
@@ -165,6 +165,7 @@ int version_search_door(struct ctx *c, const void *input, void *output) {
                           "Invalid value for max_results. It must be a positive integer, but got "
                           "%lld",
                           (long long)most);
+    s.limit = most + 1;
     int rc = page_offset(c, in->page_token, &s.offset);
     if (rc == 0)
         rc = versions_search(c, &s, &found);

@@ -1,17 +1,33 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "version_store.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 #include "model_store.h"
 #include "quern/base/arena.h"
+#include "quern/base/buf.h"
 #include "quern/core/ctx.h"
 #include "quern/db/db.h"
 #include "version.h"
 
+#define ANSWER_BYTES (256u << 20)
+
+static int version_answer_check(struct ctx *c) {
+    if (arena_bytes(c->arena) <= ANSWER_BYTES)
+        return 0;
+    return fail_field(c, ERR_INVALID, "max_results",
+                      "The answer would exceed %u MiB; ask for fewer at once with 'max_results'",
+                      ANSWER_BYTES >> 20);
+}
+
 int version_store_read_all(struct ctx *c, struct stmt *st, struct version_rows *out) {
     int rc;
     while ((rc = stmt_next(st)) > 0) {
+        if ((rc = version_answer_check(c)) != 0) {
+            stmt_end(st);
+            return rc;
+        }
         if (out->n == out->cap) {
             out->cap = out->cap ? out->cap * 2 : 8;
             struct version_row *more = ARENA_ARRAY(c->arena, struct version_row, out->cap);
@@ -122,11 +138,62 @@ int version_store_delete_tag(struct ctx *c, int64_t model, int64_t version, cons
                    "iis", model, version, key);
 }
 
-int version_store_tags(struct ctx *c, int64_t model, int64_t version, struct pairs *out) {
-    return pairs_read(c,
-                      db_query(c,
-                               "SELECT key, value FROM model_version_tag"
-                               " WHERE model = ? AND version = ? ORDER BY key",
-                               "ii", model, version),
-                      out);
+/* "[[model,version],...]" for json_each, which keeps statements constant and walks in order. */
+static const char *keys_of(struct ctx *c, const struct version_rows *rows) {
+    struct buf text = {0};
+    for (size_t i = 0; i < rows->n; i++)
+        buf_printf(&text, "%c[%" PRId64 ",%" PRId64 "]", i ? ',' : '[', rows->items[i].model,
+                   rows->items[i].version);
+    buf_putc(&text, ']');
+    const char *keys = arena_strndup(c->arena, text.data, text.len);
+    buf_free(&text);
+    return keys;
+}
+
+/* The row of the answer that a statement speaks of in its first column. Its list, of n items in a
+ * space of `cap`, gets room for one more. */
+static void *room(struct ctx *c, void *items, size_t n, size_t *cap, size_t size) {
+    if (n < *cap)
+        return items;
+    *cap = *cap ? *cap * 2 : 4;
+    void *more = arena_alloc_n(c->arena, *cap, size);
+    if (n)
+        memcpy(more, items, n * size);
+    return more;
+}
+
+int version_store_tags_of(struct ctx *c, const struct version_rows *rows, struct pairs *out) {
+    size_t *caps = ARENA_ARRAY(c->arena, size_t, rows->n);
+    struct stmt *st = db_query(c,
+                               "SELECT j.key, t.key, t.value FROM json_each(?) j"
+                               " CROSS JOIN model_version_tag t"
+                               " ON t.model = json_extract(j.value, '$[0]')"
+                               " AND t.version = json_extract(j.value, '$[1]')",
+                               "s", keys_of(c, rows));
+    int rc;
+    while ((rc = stmt_next(st)) > 0 && (rc = version_answer_check(c)) == 0) {
+        size_t i = (size_t)stmt_i64(st, 0);
+        out[i].items = room(c, out[i].items, out[i].n, &caps[i], sizeof *out[i].items);
+        out[i].items[out[i].n++] = (struct pair){stmt_text(c, st, 1), stmt_text(c, st, 2)};
+    }
+    stmt_end(st);
+    return rc;
+}
+
+int version_store_aliases_of(struct ctx *c, const struct version_rows *rows, struct strs *out) {
+    size_t *caps = ARENA_ARRAY(c->arena, size_t, rows->n);
+    struct stmt *st = db_query(c,
+                               "SELECT j.key, a.alias FROM json_each(?) j"
+                               " CROSS JOIN model_alias a"
+                               " ON a.model = json_extract(j.value, '$[0]')"
+                               " AND a.version = json_extract(j.value, '$[1]')",
+                               "s", keys_of(c, rows));
+    int rc;
+    while ((rc = stmt_next(st)) > 0) {
+        size_t i = (size_t)stmt_i64(st, 0);
+        out[i].items = room(c, out[i].items, out[i].n, &caps[i], sizeof *out[i].items);
+        out[i].items[out[i].n++] = stmt_text(c, st, 1);
+    }
+    stmt_end(st);
+    return rc;
 }

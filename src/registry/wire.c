@@ -51,14 +51,7 @@ static struct list show_tags(struct ctx *c, const struct pairs *tags) {
     return (struct list){items, tags->n};
 }
 
-int show_version(struct ctx *c, const struct version_row *v, struct version_wire *out) {
-    struct pairs tags;
-    struct alias_rows aliases;
-    int rc = version_store_tags(c, v->model, v->version, &tags);
-    if (rc == 0)
-        rc = alias_store_list(c, v->model, v->version, &aliases);
-    if (rc != 0)
-        return rc;
+static void show_facts(struct ctx *c, const struct version_row *v, struct version_wire *out) {
     *out = (struct version_wire){.name = v->name,
                                  .version = number_text(c, v->version),
                                  .creation_timestamp = SET_I64(v->created_ms),
@@ -68,21 +61,33 @@ int show_version(struct ctx *c, const struct version_row *v, struct version_wire
                                  .source = v->source,
                                  .run_id = v->run_id,
                                  .status = v->status,
-                                 .run_link = v->run_link,
-                                 .tags = show_tags(c, &tags)};
-    const char **names = ARENA_ARRAY(c->arena, const char *, aliases.n + 1);
-    for (size_t i = 0; i < aliases.n; i++)
-        names[i] = aliases.items[i].alias;
-    out->aliases = (struct strs){names, aliases.n};
-    return 0;
+                                 .run_link = v->run_link};
 }
 
+/* Tags and aliases of all the versions, by two queries however many there are. */
 int show_versions(struct ctx *c, const struct version_rows *rows, struct list *out) {
     struct version_wire *items = ARENA_ARRAY(c->arena, struct version_wire, rows->n + 1);
-    int rc = 0;
+    struct pairs *tags = ARENA_ARRAY(c->arena, struct pairs, rows->n + 1);
+    int rc = rows->n ? version_store_tags_of(c, rows, tags) : 0;
+    for (size_t i = 0; rc == 0 && i < rows->n; i++) {
+        show_facts(c, &rows->items[i], &items[i]);
+        items[i].tags = show_tags(c, &tags[i]);
+    }
+    struct strs *aliases = ARENA_ARRAY(c->arena, struct strs, rows->n + 1);
+    if (rc == 0 && rows->n)
+        rc = version_store_aliases_of(c, rows, aliases);
     for (size_t i = 0; rc == 0 && i < rows->n; i++)
-        rc = show_version(c, &rows->items[i], &items[i]);
+        items[i].aliases = aliases[i];
     *out = (struct list){items, rows->n};
+    return rc;
+}
+
+int show_version(struct ctx *c, const struct version_row *v, struct version_wire *out) {
+    struct version_row one = *v;
+    struct list shown;
+    int rc = show_versions(c, &(struct version_rows){.items = &one, .n = 1, .cap = 1}, &shown);
+    if (rc == 0)
+        *out = *(struct version_wire *)shown.items;
     return rc;
 }
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "logged_model.h"
 
+#include <jansson.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "experiment.h"
@@ -17,6 +19,8 @@
 #include "run.h"
 #include "run_lineage.h"
 #include "run_name.h"
+
+#define TAG_VERSIONS "mlflow.modelVersions"
 
 static int name_check(struct ctx *c, const char *name) {
     if (*name && !strpbrk(name, "/:.%\"'"))
@@ -115,7 +119,7 @@ int logged_model_read(struct ctx *c, const char *model_id, bool allow_deleted,
                       struct logged_model **out) {
     *out = ARENA_NEW(c->arena, struct logged_model);
     int rc = find_living(c, model_id, allow_deleted, *out);
-    return rc ? rc : logged_model_fill(c, *out);
+    return rc ? rc : logged_model_fill(c, *out, 1);
 }
 
 int logged_model_finalize(struct ctx *c, const char *model_id, const char *status,
@@ -162,7 +166,7 @@ int logged_model_log_params(struct ctx *c, const char *model_id, const struct li
     if (!rc)
         rc = find_own(c, model_id, &m);
     if (!rc)
-        rc = logged_model_fill(c, &m);
+        rc = logged_model_fill(c, &m, 1);
     const struct pair *old = rc ? NULL : m.data->params.items, *p = params->items;
     for (size_t i = 0; !rc && i < params->n; i++)
         for (size_t k = 0; k < m.data->params.n; k++)
@@ -181,6 +185,58 @@ int logged_model_measured(struct ctx *c, const char *model_id, const char *run_i
     int rc = find_living(c, model_id, false, &m);
     if (!rc)
         rc = logged_model_write_point(c, m.info->row, run_id, v, p);
+    return rc < 0 ? rc : 0;
+}
+
+static void release_tree(void *tree) {
+    json_decref(tree);
+}
+static void release_text(void *text) {
+    free(text);
+}
+
+/* The server gives the version as a number, clients give it as text. */
+static bool lists(const json_t *list, const char *name, int64_t version) {
+    size_t i;
+    const json_t *entry;
+    json_array_foreach(list, i, entry) {
+        const char *other = json_string_value(json_object_get(entry, "name"));
+        const json_t *v = json_object_get(entry, "version");
+        int64_t number = 0;
+        if (json_is_integer(v))
+            number = json_integer_value(v);
+        else if (!json_is_string(v) || !str_to_i64(json_string_value(v), &number))
+            continue;
+        if (str_eq(other, name) && number == version)
+            return true;
+    }
+    return false;
+}
+
+int logged_model_registered(struct ctx *c, const char *model_id, const char *name,
+                            int64_t version) {
+    struct logged_model m;
+    char *old = NULL;
+    int rc = find_own(c, model_id, &m);
+    if (!rc)
+        rc = logged_model_read_tag(c, m.info->row, TAG_VERSIONS, &old);
+    if (rc < 0)
+        return rc;
+    json_t *list = old ? json_loads(old, 0, NULL) : NULL;
+    if (!json_is_array(list)) { /* the tag is the clients' to write, too */
+        json_decref(list);
+        list = json_array();
+    }
+    arena_defer(c->arena, release_tree, list);
+    if (lists(list, name, version))
+        return 0;
+    json_array_append_new(list,
+                          json_pack("{s:s, s:I}", "name", name, "version", (json_int_t)version));
+    char *text = json_dumps(list, 0);
+    if (!text)
+        mem_die();
+    arena_defer(c->arena, release_text, text);
+    rc = logged_model_write_tag(c, m.info->row, TAG_VERSIONS, text);
     return rc < 0 ? rc : 0;
 }
 

@@ -56,7 +56,7 @@ int logged_model_search(struct ctx *c, const struct logged_model_search *in,
 void logged_model_row(struct ctx *c, struct stmt *st, struct logged_model *m);
 /* Facts alone: 1 found, 0 not. */
 int logged_model_find(struct ctx *c, const char *model_id, struct logged_model *m);
-/* Tags, params and points of a model whose facts are there. */
-int logged_model_fill(struct ctx *c, struct logged_model *m);
+/* Tags, params and points of models whose facts are there: three queries for any number. */
+int logged_model_fill(struct ctx *c, struct logged_model *models, size_t n);
 
 #endif

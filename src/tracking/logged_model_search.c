@@ -175,11 +175,7 @@ static int read_page(struct ctx *c, struct sql *q, int64_t limit, int64_t offset
         out->models.n = (size_t)limit;
         out->next_page_token = page_token(c, offset + limit);
     }
-    struct logged_model *m = out->models.items;
-    for (size_t i = 0; rc >= 0 && i < out->models.n; i++)
-        if ((rc = logged_model_fill(c, &m[i])) == 0)
-            rc = answer_check(c);
-    return rc < 0 ? rc : 0;
+    return rc < 0 ? rc : logged_model_fill(c, out->models.items, out->models.n);
 }
 
 int logged_model_search(struct ctx *c, const struct logged_model_search *in,

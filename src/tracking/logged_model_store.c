@@ -2,9 +2,11 @@
 #include "logged_model_store.h"
 
 #include <inttypes.h>
+#include <string.h>
 
 #include "metric_store.h"
 #include "quern/base/arena.h"
+#include "quern/base/buf.h"
 #include "quern/core/ctx.h"
 #include "quern/db/db.h"
 #include "rows.h"
@@ -54,57 +56,84 @@ int logged_model_newest(struct ctx *c, const char *run_id, const char *name,
                m);
 }
 
-static int fill_pairs(struct ctx *c, struct stmt *st, struct list *out) {
-    size_t cap = 0;
+struct filling {
+    struct ctx *c;
+    const char *ids; /* a JSON array that json_each walks in order */
+    struct logged_model *models;
+    size_t n;
+    size_t *caps; /* of the list being filled, per model */
+};
+
+static int fill_pairs(struct filling *f, const char *sql, bool tags) {
+    memset(f->caps, 0, f->n * sizeof *f->caps);
+    struct stmt *st = db_query(f->c, sql, "s", f->ids);
     int rc;
-    while ((rc = stmt_next(st)) > 0) {
-        struct pair *p = list_push(c, out, &cap, sizeof *p);
-        p->key = stmt_text(c, st, 0);
-        p->value = stmt_text(c, st, 1);
+    while ((rc = stmt_next(st)) > 0 && (rc = answer_check(f->c)) == 0) {
+        size_t i = (size_t)stmt_i64(st, 0);
+        struct logged_model *m = &f->models[i];
+        struct pair *p =
+            list_push(f->c, tags ? &m->info->tags : &m->data->params, &f->caps[i], sizeof *p);
+        p->key = stmt_text(f->c, st, 1);
+        p->value = stmt_text(f->c, st, 2);
     }
+    stmt_end(st);
     return rc;
 }
 
-static int fill_points(struct ctx *c, struct logged_model *m) {
-    size_t cap = 0;
-    struct stmt *st = db_query(c,
-                               "SELECT name, value, is_nan, time_ms, step, run_uuid, dataset_name,"
-                               " dataset_digest FROM logged_model_metric WHERE model_id = ?"
-                               " ORDER BY name, time_ms, step",
-                               "i", m->info->row);
+static int fill_points(struct filling *f) {
+    memset(f->caps, 0, f->n * sizeof *f->caps);
+    struct stmt *st = db_query(f->c,
+                               "SELECT j.key, p.name, p.value, p.is_nan, p.time_ms, p.step,"
+                               " p.run_uuid, p.dataset_name, p.dataset_digest FROM json_each(?) j"
+                               " CROSS JOIN logged_model_metric p ON p.model_id = j.value",
+                               "s", f->ids);
     int rc;
-    while ((rc = stmt_next(st)) > 0) {
-        struct metric_value *v = list_push(c, &m->data->metrics, &cap, sizeof *v);
-        v->key = stmt_text(c, st, 0);
-        v->value = SET_F64(stmt_i64(st, 2) ? __builtin_nan("") : stmt_f64(st, 1));
-        v->timestamp = SET_I64(stmt_i64(st, 3));
-        v->step = SET_I64(stmt_i64(st, 4));
-        v->run_id = stmt_text(c, st, 5);
+    while ((rc = stmt_next(st)) > 0 && (rc = answer_check(f->c)) == 0) {
+        size_t i = (size_t)stmt_i64(st, 0);
+        struct logged_model *m = &f->models[i];
+        struct metric_value *v = list_push(f->c, &m->data->metrics, &f->caps[i], sizeof *v);
+        v->key = stmt_text(f->c, st, 1);
+        v->value = SET_F64(stmt_i64(st, 3) ? __builtin_nan("") : stmt_f64(st, 2));
+        v->timestamp = SET_I64(stmt_i64(st, 4));
+        v->step = SET_I64(stmt_i64(st, 5));
+        v->run_id = stmt_text(f->c, st, 6);
         v->model_id = m->info->model_id;
-        const char *name = stmt_text(c, st, 6), *digest = stmt_text(c, st, 7);
+        const char *name = stmt_text(f->c, st, 7), *digest = stmt_text(f->c, st, 8);
         v->dataset_name = *name ? name : NULL;
         v->dataset_digest = *digest ? digest : NULL;
     }
+    stmt_end(st);
     return rc;
 }
 
-int logged_model_fill(struct ctx *c, struct logged_model *m) {
-    int rc = fill_pairs(c,
-                        db_query(c,
-                                 "SELECT name, value FROM logged_model_tag WHERE model_id = ?"
-                                 " ORDER BY name",
-                                 "i", m->info->row),
-                        &m->info->tags);
+int logged_model_fill(struct ctx *c, struct logged_model *models, size_t n) {
+    if (n == 0)
+        return 0;
+    struct buf ids = {0};
+    for (size_t i = 0; i < n; i++)
+        buf_printf(&ids, "%c%" PRId64, i ? ',' : '[', models[i].info->row);
+    buf_putc(&ids, ']');
+    struct filling f = {
+        .c = c, .ids = arena_strndup(c->arena, ids.data, ids.len), .models = models, .n = n};
+    buf_free(&ids);
+    f.caps = ARENA_ARRAY(c->arena, size_t, n);
+    int rc = fill_pairs(&f,
+                        "SELECT j.key, t.name, t.value FROM json_each(?) j"
+                        " CROSS JOIN logged_model_tag t ON t.model_id = j.value",
+                        true);
     if (rc >= 0)
-        rc = fill_pairs(c,
-                        db_query(c,
-                                 "SELECT name, value FROM logged_model_param WHERE model_id = ?"
-                                 " ORDER BY name",
-                                 "i", m->info->row),
-                        &m->data->params);
+        rc = fill_pairs(&f,
+                        "SELECT j.key, p.name, p.value FROM json_each(?) j"
+                        " CROSS JOIN logged_model_param p ON p.model_id = j.value",
+                        false);
     if (rc >= 0)
-        rc = fill_points(c, m);
+        rc = fill_points(&f);
     return rc < 0 ? rc : 0;
+}
+
+int logged_model_read_tag(struct ctx *c, int64_t row, const char *key, char **value) {
+    return db_get_text(c, "SELECT value FROM logged_model_tag WHERE model_id = ? AND name = ?",
+                       value, "is", row, key);
 }
 
 int logged_model_insert(struct ctx *c, const struct logged_model_facts *f, int64_t *row) {

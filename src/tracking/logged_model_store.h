@@ -8,6 +8,7 @@ int logged_model_insert(struct ctx *c, const struct logged_model_facts *f, int64
 int logged_model_write_status(struct ctx *c, int64_t row, const char *status);
 int logged_model_write_deleted(struct ctx *c, int64_t row);
 int logged_model_write_tag(struct ctx *c, int64_t row, const char *key, const char *value);
+int logged_model_read_tag(struct ctx *c, int64_t row, const char *key, char **value);
 int logged_model_erase_tag(struct ctx *c, int64_t row, const char *key, bool *was);
 int logged_model_write_param(struct ctx *c, int64_t row, const char *key, const char *value);
 int logged_model_write_point(struct ctx *c, int64_t row, const char *run_id,

@@ -155,6 +155,11 @@ int run_set_deleted(struct ctx *c, const char *run_id, bool deleted) {
     return rc < 0 ? rc : 0;
 }
 
+static int rename_run(struct ctx *c, const struct run_ref *r, const char *name) {
+    int rc = run_write_name(c, r->row, name);
+    return rc > 0 ? run_renamed(c, r, name) : rc;
+}
+
 int run_put_tag(struct ctx *c, const struct run_ref *r, const char *path, const char *key,
                 const char *value) {
     int rc = key_check(c, path, key);
@@ -166,7 +171,7 @@ int run_put_tag(struct ctx *c, const struct run_ref *r, const char *path, const 
         value = text_cut(c, value, RUN_TAG_VALUE_MAX);
     rc = run_write_tag(c, r, key, value);
     if (!rc && !strcmp(key, TAG_NAME))
-        rc = run_write_name(c, r->row, value);
+        rc = rename_run(c, r, value);
     if (rc >= 0 && !strcmp(key, TAG_COMMIT) && *value)
         rc = run_came_from_commit(c, r, value);
     return rc < 0 ? rc : 0;

@@ -61,3 +61,7 @@ int run_made_model(struct ctx *c, const char *run_id, const char *model_id,
         rc = lineage_node(c, model, model_name, NULL);
     return rc ? rc : lineage_edge(c, run, model, "produced");
 }
+
+int run_renamed(struct ctx *c, const struct run_ref *r, const char *name) {
+    return lineage_relabel(c, ref_make(c, "run", r->uuid), *name ? name : r->uuid);
+}

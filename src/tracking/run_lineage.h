@@ -10,6 +10,8 @@ struct ctx;
 int run_came_from_commit(struct ctx *c, const struct run_ref *r, const char *commit);
 int run_used_dataset(struct ctx *c, const struct run_ref *r, const char *name, const char *digest);
 int run_used_model(struct ctx *c, const struct run_ref *r, const char *model_id);
+/* The node, if there is one, is called by the new name. */
+int run_renamed(struct ctx *c, const struct run_ref *r, const char *name);
 int run_made_model(struct ctx *c, const char *run_id, const char *model_id, const char *model_name);
 
 #endif

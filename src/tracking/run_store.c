@@ -47,7 +47,9 @@ int run_write_state(struct ctx *c, int64_t row, const char *status, struct opt_i
 }
 
 int run_write_name(struct ctx *c, int64_t row, const char *name) {
-    return db_exec(c, "UPDATE run SET name = ? WHERE id = ?", "si", name, row);
+    int rc =
+        db_exec(c, "UPDATE run SET name = ? WHERE id = ? AND name <> ?", "sis", name, row, name);
+    return rc < 0 ? rc : db_changes(c) > 0;
 }
 
 int run_write_deleted(struct ctx *c, int64_t row, bool deleted) {

@@ -13,6 +13,7 @@ struct run_ref;
 int run_row_insert(struct ctx *c, const char *uuid, int64_t experiment, const char *name,
                    const char *user, int64_t start_ms, const char *artifact_uri, int64_t *row);
 int run_write_state(struct ctx *c, int64_t row, const char *status, struct opt_i64 end_ms);
+/* 1 when the name was another one. */
 int run_write_name(struct ctx *c, int64_t row, const char *name);
 int run_write_deleted(struct ctx *c, int64_t row, bool deleted);
 int run_write_tag(struct ctx *c, const struct run_ref *r, const char *key, const char *value);

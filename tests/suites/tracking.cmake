@@ -10,3 +10,7 @@ add_test(NAME wire.tracking
          COMMAND ${QUERN_PYTHON} ${CMAKE_SOURCE_DIR}/tests/client/tracking_wire.py)
 set_tests_properties(wire.tracking PROPERTIES LABELS quick TIMEOUT 120
                      ENVIRONMENT "QUERN_BIN=$<TARGET_FILE:quern>")
+# MLflow's table of messages and limits over raw HTTP.
+add_test(NAME client.conformance COMMAND ${QUERN_PYTHON} ${CMAKE_SOURCE_DIR}/tests/client/conformance.py)
+set_tests_properties(client.conformance PROPERTIES LABELS full TIMEOUT 300
+                     ENVIRONMENT QUERN_BIN=$<TARGET_FILE:quern>)

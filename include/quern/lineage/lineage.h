@@ -15,6 +15,8 @@ int lineage_node(struct ctx *c, const char *ref, const char *label, const char *
  * are made with their id as label. Repeating is harmless. */
 int lineage_edge(struct ctx *c, const char *from, const char *to, const char *verb);
 int lineage_edge_drop(struct ctx *c, const char *from, const char *to, const char *verb);
+/* A thing is called otherwise but is the same thing: its node's label. No node is fine. */
+int lineage_relabel(struct ctx *c, const char *ref, const char *label);
 /* A thing got another name: node and edges follow. An unknown `from` is fine. */
 int lineage_rename(struct ctx *c, const char *from, const char *to);
 

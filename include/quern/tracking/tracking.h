@@ -39,6 +39,9 @@ int logged_model_get(struct ctx *c, const char *model_id, struct logged_model_in
 /* Ready logged models whose source run is run_id, newest first; name NULL for all. */
 int logged_model_of_run(struct ctx *c, const char *run_id, const char *name,
                         struct logged_model_info *out); /* ERR_NOT_FOUND */
+/* Inside a write. Notes a registered version in the model's tag mlflow.modelVersions, a JSON list
+ * that clients and the web page read; one that is listed already stays as it is. */
+int logged_model_registered(struct ctx *c, const char *model_id, const char *name, int64_t version);
 
 extern const struct route_list tracking_routes;
 

@@ -15,6 +15,7 @@
 
 static struct house h;
 static char run_id[33];
+#define FOREIGN "m-fedcba9876543210fedcba9876543210"
 #define LOGGED "m-0123456789abcdef0123456789abcdef"
 
 /* Copies of what the operations found: their arena is gone when the check looks. */
@@ -163,6 +164,13 @@ static int prepare(struct ctx *c, void *arg) {
                      " VALUES (?, ?, 'forest', ?, 'LOGGED_MODEL_READY', '', ?, 1, 1)",
                      "siss", LOGGED, experiment, "mlflow-artifacts:/1/models/" LOGGED "/artifacts",
                      run_id);
+    if (rc == 0)
+        rc = db_exec(
+            c,
+            "INSERT INTO logged_model (uuid, experiment_id, name, artifact_uri, status,"
+            " model_type, source_run_uuid, created_ms, updated_ms)"
+            " VALUES (?, ?, 'oak', 's3://b/oak', 'LOGGED_MODEL_READY', '', 'another', 1, 1)",
+            "si", FOREIGN, experiment);
     (void)sha;
     return rc;
 }
@@ -454,6 +462,14 @@ static void run_tokens(void) {
     /* Naming its own run does not help with another run's model. */
     CHECK_INT(DO(make_version, .name = "l", .a = "models:/" LOGGED, .b = "another",
                  .run_token = "another"),
+              -ERR_FORBIDDEN);
+    /* Nor may it say that its model came from another run, */
+    CHECK_INT(
+        DO(make_version, .name = "l", .a = "models:/" LOGGED, .b = "another", .run_token = run_id),
+        -ERR_FORBIDDEN);
+    /* or tie another run's model to its own. */
+    CHECK_INT(DO(make_version_of_logged, .name = "l", .a = "models:/" LOGGED, .b = FOREIGN,
+                 .run_token = run_id),
               -ERR_FORBIDDEN);
     CHECK_INT(DO(make_version, .name = "l", .a = "s3://b/x", .run_token = run_id), -ERR_FORBIDDEN);
     CHECK_INT(DO(make_version, .name = "l", .a = "s3://b/x", .b = run_id, .run_token = run_id), 0);
