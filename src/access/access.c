@@ -179,6 +179,10 @@ int access_run_token(struct ctx *c, const char *run_id, int64_t expires_ms, char
     return token_insert(c, hash, id, 0, run_id, "pipeline step", text + TOKEN_LEN - 4, expires_ms);
 }
 
+int access_run_tokens_expire(struct ctx *c, int64_t most) {
+    return token_delete_expired_runs(c, most);
+}
+
 int access_run_token_revoke(struct ctx *c, const char *run_id) {
     return token_delete_run(c, run_id);
 }

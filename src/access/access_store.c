@@ -55,6 +55,14 @@ int token_delete_run(struct ctx *c, const char *run_id) {
     return db_exec(c, "DELETE FROM token WHERE run_id = ?", "s", run_id);
 }
 
+int token_delete_expired_runs(struct ctx *c, int64_t most) {
+    int rc = db_exec(c,
+                     "DELETE FROM token WHERE hash IN (SELECT hash FROM token"
+                     " WHERE run_id IS NOT NULL AND expires_ms <= ? LIMIT ?)",
+                     "ii", c->now_ms, most);
+    return rc < 0 ? rc : (int)db_changes(c);
+}
+
 #define PRINCIPAL "SELECT id, name, kind, password, disabled, system, created_ms FROM principal "
 
 static int principal_read(struct ctx *c, struct stmt *st, struct principal_row *out) {

@@ -23,6 +23,7 @@ int token_insert(struct ctx *c, const unsigned char hash[32], const char *id, in
                  const char *run_id, const char *name, const char *last4, int64_t expires_ms);
 int token_delete(struct ctx *c, const char *id); /* ERR_NOT_FOUND */
 int token_delete_run(struct ctx *c, const char *run_id);
+int token_delete_expired_runs(struct ctx *c, int64_t most); /* how many, or negative */
 
 struct principal_row {
     int64_t id;

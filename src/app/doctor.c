@@ -66,39 +66,35 @@ static void check_audit(struct ctx *c, struct db *db, struct doctor_report *r) {
     err_clear(c);
 }
 
-/* Every digest that a row names is read and compared. */
+/* Every blob is read and compared, and every digest that a row names is looked for. */
 static void check_blobs(struct ctx *c, struct db *db, struct doctor_report *r) {
-    int64_t n = 0;
-    int64_t bad = 0;
-    char *first = NULL;
-    int rc = db_read_begin(db, c);
+    struct artifact_report found = {0};
+    struct buf text = {0};
+    struct ctx own; /* as much memory as there are names, and only while it lasts */
+    ctx_begin(&own);
+    int rc = db_read_begin(db, &own);
     if (rc == 0) {
-        struct stmt *st =
-            db_query(c, "SELECT sha256 FROM artifact UNION SELECT sha256 FROM blob_ref", "");
-        while ((rc = stmt_next(st)) > 0) {
-            struct ctx one;
-            ctx_begin(&one);
-            char *sha = stmt_text(&one, st, 0);
-            if (sha && blob_verify(&one, sha) != 0) {
-                first = first ? first : arena_strdup(c->arena, sha);
-                bad++;
-            }
-            n += sha != NULL;
-            ctx_end(&one);
-        }
-        db_read_end(c);
+        rc = artifact_check_all(&own, &found, &text);
+        db_read_end(&own);
     }
+    bool bad = rc != 0 || found.damaged > 0 || found.missing > 0;
+    buf_putc(&text, '\0');
     if (rc != 0) {
-        add(c, r, "artifacts", "bad", c->err.message);
-        err_clear(c);
-    } else if (bad) {
-        add(c, r, "artifacts", "bad",
-            arena_printf(c->arena, "%" PRId64 " of %" PRId64 " blobs missing or torn, first %s",
-                         bad, n, first));
+        add(c, r, "artifacts", "bad", own.err.message ? own.err.message : "cannot be read");
     } else {
-        add(c, r, "artifacts", "ok",
-            arena_printf(c->arena, "%" PRId64 " blobs, every digest holds", n));
+        const char *fault = text.len > 1 ? text.data : "every digest holds\n";
+        add(c, r, "artifacts",
+            bad             ? "bad"
+            : found.foreign ? "warn"
+                            : "ok",
+            arena_printf(c->arena,
+                         "%" PRId64 " blobs with %" PRId64 " bytes: %" PRId64 " torn, %" PRId64
+                         " missing, %" PRId64 " unreferenced, %" PRId64 " foreign files; %.*s",
+                         found.blobs, found.bytes, found.damaged, found.missing, found.unreferenced,
+                         found.foreign, (int)strcspn(fault, "\n"), fault));
     }
+    buf_free(&text);
+    ctx_end(&own);
 }
 
 int doctor_run(struct ctx *c, struct db *db, struct doctor_report *out) {

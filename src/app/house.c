@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "housekeeping.h"
 #include "quern/access/access.h"
 #include "quern/artifact/artifact.h"
 #include "quern/base/arena.h"
@@ -172,7 +173,8 @@ static int start_rooms(struct config *c, struct buf *error) {
     struct serving_options serving = {.lanes = house.lanes,
                                       .data = house.data,
                                       .self_exe = house.self_exe,
-                                      .max_model = config_int(c, CONFIG_SERVING_MAX_MODEL)};
+                                      .max_model = config_int(c, CONFIG_SERVING_MAX_MODEL),
+                                      .timeout_ms = config_int(c, CONFIG_SERVING_TIMEOUT_MS)};
     if (serving_start(&serving, error) != 0) {
         return -1;
     }
@@ -269,11 +271,13 @@ int house_start(struct config *config, int listen_fd, struct buf *error) {
         start_server(config, listen_fd, error) != 0 || start_pipelines(config, error) != 0) {
         return -1;
     }
+    house.housekeeping = housekeeping_start(house.lanes, config_int(config, CONFIG_GC_EVERY_MS));
     atomic_store(&house.ready, true);
     return 0;
 }
 
 void house_stop(void) {
+    housekeeping_stop(house.housekeeping);
     if (house.pipelines) {
         pipeline_stop();
     }

@@ -12,6 +12,7 @@ struct access;
 struct config;
 struct db;
 struct dir;
+struct housekeeping;
 struct lanes;
 struct server;
 struct buf;
@@ -25,6 +26,7 @@ struct house {
     struct server *server;
     char *public_url;
     char *self_exe;
+    struct housekeeping *housekeeping;
     bool pipelines, endpoints, artifacts;
     atomic_bool ready;    /* all rooms are up */
     atomic_bool draining; /* SIGTERM came */

@@ -22,6 +22,10 @@ static int check_blob(struct ctx *c, const char *sha256, struct check *k) {
     int64_t size;
     bool used = false;
     int rc = blob_open(c, sha256, &fd, &size);
+    if (rc == -ERR_NOT_FOUND) { /* collected since its folder was listed */
+        err_clear(c);
+        return 0;
+    }
     if (rc != 0)
         return rc;
     k->report->blobs++;
@@ -52,8 +56,11 @@ static int check_shard(struct ctx *c, const char *shard, struct check *k) {
         const char *sha256 = arena_printf(c->arena, "%s%s", shard, names[i]);
         if (blob_sha_ok(sha256))
             rc = check_blob(c, sha256, k);
-        else
-            buf_printf(k->text, "blobs/%s holds a foreign file\n", shard);
+        else {
+            k->report->foreign++;
+            if (k->report->foreign == 1)
+                buf_printf(k->text, "blobs/%s holds a foreign file\n", shard);
+        }
     }
     return rc;
 }

@@ -102,6 +102,8 @@ static int collect_part(struct ctx *c, struct candidates *part, int64_t *blobs, 
             pin_forgive(k->sha256);
             continue;
         }
+        if (!k->doomed) /* a first run of this write may have thought otherwise */
+            pin_forgive(k->sha256);
         int gone = k->doomed ? pin_execute(k->sha256, trash) : 0;
         if (gone < 0)
             log_error("blob.gc", "cannot remove %s: %s", k->sha256, strerror(-gone));

@@ -55,3 +55,11 @@ int event_emit(struct ctx *c, const char *type, const char *subject_ref, const c
     db_after_commit(c, tell, t);
     return 0;
 }
+
+int event_expire(struct ctx *c, int64_t before_ms, int64_t most) {
+    int rc = db_exec(c,
+                     "DELETE FROM event WHERE seq < (SELECT min(seq) FROM event) + ?"
+                     " AND seq < (SELECT max(seq) FROM event) AND created_ms < ?",
+                     "ii", most, before_ms);
+    return rc < 0 ? rc : (int)db_changes(c);
+}

@@ -14,6 +14,7 @@
 #include "quern/db/db.h"
 #include "quern/http/server.h"
 #include "quern/json/json_out.h"
+#include "quern/lane/lane.h"
 
 #define KEEP_MS (24 * 3600 * 1000LL)
 #define KEEP_BODY_MAX (1u << 20) /* larger answers are not worth keeping */
@@ -105,7 +106,11 @@ int replay_keep(struct call *k, const struct replay *r) {
         return 0;
     else if (!kept.status)
         kept.status = 200;
-    int rc = db_exec(c, "DELETE FROM idempotency WHERE created_ms <= ?", "i", c->now_ms - KEEP_MS);
+    /* The key itself may be spent; others go in the background. */
+    int rc = db_exec(c,
+                     "DELETE FROM idempotency WHERE project_id = ? AND principal = ? AND key = ?"
+                     " AND created_ms <= ?",
+                     "issi", c->project, c->who.name, r->key, c->now_ms - KEEP_MS);
     if (rc)
         return rc;
     return db_exec(c,
@@ -115,6 +120,15 @@ int replay_keep(struct call *k, const struct replay *r) {
                    (const void *)r->hash, sizeof(r->hash), (int64_t)kept.status,
                    kept.content_type ? kept.content_type : "", (const void *)kept.bytes, kept.len,
                    c->now_ms);
+}
+
+int replay_expire(struct ctx *c, int64_t most) {
+    int rc = db_exec(c,
+                     "DELETE FROM idempotency WHERE (project_id, principal, key) IN"
+                     " (SELECT project_id, principal, key FROM idempotency WHERE created_ms <= ?"
+                     " ORDER BY created_ms LIMIT ?)",
+                     "ii", c->now_ms - KEEP_MS, most);
+    return rc < 0 ? rc : (int)db_changes(c);
 }
 
 /* ------------------------------------------------------------------ under way */

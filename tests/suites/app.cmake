@@ -10,5 +10,7 @@ quern_daemon_test(scenario.every_route full 600 ${QUERN_PYTHON}
 quern_daemon_test(scenario.service full 300 ${QUERN_PYTHON} ${CMAKE_SOURCE_DIR}/tests/scenario/service.py)
 quern_daemon_test(scenario.generated quick 60 ${QUERN_PYTHON}
                   ${CMAKE_SOURCE_DIR}/tests/scenario/generated.py)
+quern_daemon_test(scenario.housekeeping full 120 ${QUERN_PYTHON}
+                  ${CMAKE_SOURCE_DIR}/tests/scenario/housekeeping.py)
 quern_daemon_test(scenario.example full 900 ${QUERN_PY3}
                   ${CMAKE_SOURCE_DIR}/tests/scenario/example.py)

@@ -34,6 +34,9 @@ bool access_local_mode(struct access *a);
  * tracking run `run_id`. Local mode does not end by it. Inside a write; text shown once. */
 int access_run_token(struct ctx *c, const char *run_id, int64_t expires_ms, char **token);
 int access_run_token_revoke(struct ctx *c, const char *run_id);
+/* Housekeeping, inside a write: deletes at most `most` run tokens whose time is over. The number
+ * deleted, or negative. */
+int access_run_tokens_expire(struct ctx *c, int64_t most);
 /* For rooms: fails ERR_FORBIDDEN when the caller is a run token for another run. */
 int access_check_run(struct ctx *c, const char *run_id);
 

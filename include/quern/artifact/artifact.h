@@ -88,6 +88,7 @@ struct artifact_report {
     int64_t damaged;      /* content does not match the name */
     int64_t missing;      /* named or referenced, but not on disk */
     int64_t unreferenced; /* on disk, for the next collection to judge */
+    int64_t foreign;      /* files in blob folders that are no blobs; the first is told */
 };
 int artifact_check_all(struct ctx *c, struct artifact_report *out, struct buf *text);
 

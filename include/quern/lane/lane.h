@@ -40,4 +40,10 @@ int event_emit(struct ctx *c, const char *type, const char *subject_ref, const c
 typedef void event_listener(const char *type, const char *subject_ref, int64_t seq, void *arg);
 void event_listen(event_listener *fn, void *arg); /* before lanes_start */
 
+/* Housekeeping, inside a write: deletes at most `most` kept answers of spent idempotency keys, or
+ * events made before `before_ms`. The newest event stays, so that numbers go on from it. The number
+ * deleted, or negative. */
+int replay_expire(struct ctx *c, int64_t most);
+int event_expire(struct ctx *c, int64_t before_ms, int64_t most);
+
 #endif
