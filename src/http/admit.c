@@ -90,9 +90,16 @@ static int check_content_type(struct call *k) {
     return 0;
 }
 
+/* A body of a GET means nothing, and anybody may GET /livez: it must not take up the memory that
+ * all bodies share. */
+#define UNASKED_BODY_MAX (64u << 10)
+
 static int check_body_size(struct call *k) {
     const struct route *row = k->entry->row;
+    bool unasked = k->method == METHOD_GET || k->method == METHOD_HEAD;
     k->body_cap = row->body_cap ? row->body_cap : k->s->o.body_cap;
+    if (!row->body_cap && unasked && k->body_cap > UNASKED_BODY_MAX)
+        k->body_cap = UNASKED_BODY_MAX;
     if (row->flags & ROUTE_UPLOAD)
         k->body_cap = row->body_cap ? row->body_cap : k->s->o.upload_cap;
     if (k->body_length > k->body_cap)

@@ -48,6 +48,11 @@ void *call_target(void *server, const char *target, struct MHD_Connection *conn)
     k->w = info ? info->socket_context : NULL;
     k->refs = 1;
     k->start_ns = clock_mono_ns();
+    /* A request that the library gave up by itself (no room for its fields) was not completed. */
+    if (k->w && k->w->call)
+        call_abandoned(s, k->w);
+    if (k->w)
+        k->w->call = k;
     k->refused = k->w ? wire_request(k->w) : 500;
     struct ctx *c = &k->c;
     c->arena = arena_new();
@@ -58,9 +63,14 @@ void *call_target(void *server, const char *target, struct MHD_Connection *conn)
     c->method = c->content_type = c->body = "";
     c->reply.fd = -1;
     size_t n = strcspn(target, "?");
-    /* The library cuts its own copy at the '?' after this call. */
+    /* The library would cut the query behind the '?' into pairs, 72 bytes of its memory for each,
+     * and fail when that is used up: it is shown an empty one. The text is its own buffer. */
     c->path = arena_strndup(c->arena, target, n);
-    c->query = target[n] ? arena_strdup(c->arena, target + n + 1) : "";
+    c->query = "";
+    if (target[n] && target[n + 1]) {
+        c->query = arena_strdup(c->arena, target + n + 1);
+        ((char *)target)[n + 1] = '\0';
+    }
     atomic_fetch_add_explicit(&s->calls, 1, memory_order_relaxed);
     return k;
 }
@@ -71,7 +81,7 @@ static enum MHD_Result one_header(void *arg, enum MHD_ValueKind kind, const char
     struct ctx *c = arg;
     /* Names were folded to lower case on the wire; these strings live as long as the request. */
     struct header *h = (struct header *)&c->headers[c->header_count++];
-    h->name = name;
+    h->name = *name == *strict_cookie && strcmp(name, strict_cookie) == 0 ? "cookie" : name;
     h->value = value ? value : "";
     return MHD_YES;
 }

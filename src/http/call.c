@@ -10,8 +10,10 @@
 #include "quern/base/log.h"
 #include "quern/metric/metric.h"
 
-#define DECODE_INLINE_MAX (256u << 10) /* larger bodies would hold up a network thread: 8 ms each  \
-                                        */
+#define DECODE_INLINE_MAX                                                                          \
+    (256u << 10)            /* larger bodies would hold up a network thread: 8 ms each             \
+                             */
+#define LOGGED_PATH_MAX 512 /* a path may have 16 KiB */
 
 /* ------------------------------------------------------------------ running */
 
@@ -158,18 +160,20 @@ enum MHD_Result call_handle(void *server, struct MHD_Connection *conn, const cha
 }
 
 static void log_line(const struct call *k) {
-    int64_t us = (clock_mono_ns() - k->start_ns) / 1000;
     bool quiet = k->entry && (k->entry->row->flags & ROUTE_NO_LOG) && k->status < 400;
     if (quiet)
         return;
+    int64_t us = (clock_mono_ns() - k->start_ns) / 1000;
     log_request_id(k->c.request_id);
     if (k->refused)
         log_info("http.refused", "%d %s from %s", k->status,
                  k->w && k->w->strict.why ? k->w->strict.why : "", k->c.remote);
     else
-        log_info("http.request", "%s %s %d %zu bytes %" PRId64 ".%03" PRId64 " ms %s from %s",
-                 k->c.method, k->c.path, k->status, k->sent_bytes, us / 1000, us % 1000,
-                 *k->c.who.name ? k->c.who.name : "-", k->c.remote);
+        log_info("http.request", "%s %.*s%s %d %zu bytes %" PRId64 ".%03" PRId64 " ms %s from %s",
+                 k->c.method, LOGGED_PATH_MAX, k->c.path,
+                 strnlen(k->c.path, LOGGED_PATH_MAX + 1) > LOGGED_PATH_MAX ? "..." : "", k->status,
+                 k->sent_bytes, us / 1000, us % 1000, *k->c.who.name ? k->c.who.name : "-",
+                 k->c.remote);
     log_request_id(NULL);
 }
 
@@ -203,11 +207,18 @@ void call_completed(void *server, struct MHD_Connection *conn, void **state,
     }
     if (k->reserved)
         atomic_fetch_sub_explicit(&s->body_bytes, k->reserved, memory_order_relaxed);
-    if (k->w)
+    if (k->w) {
+        k->w->call = NULL;
         wire_done(k->w);
+    }
     log_line(k);
     k->conn = NULL;
     k->w = NULL;
     call_unref(k);
     atomic_fetch_sub_explicit(&s->calls, 1, memory_order_relaxed);
+}
+
+void call_abandoned(struct server *s, struct wire *w) {
+    void *state = w->call;
+    call_completed(s, NULL, &state, MHD_REQUEST_TERMINATED_WITH_ERROR);
 }

@@ -99,6 +99,8 @@ enum MHD_Result call_handle(void *server, struct MHD_Connection *conn, const cha
 void call_completed(void *server, struct MHD_Connection *conn, void **state,
                     enum MHD_RequestTerminationCode how);
 void call_unref(struct call *k);
+/* The library has forgotten the wire's call without completing it. */
+void call_abandoned(struct server *s, struct wire *w);
 
 /* begin.c */
 void call_read_head(struct call *k);

@@ -56,7 +56,10 @@ static void connection_changed(void *arg, struct MHD_Connection *conn, void **co
                                enum MHD_ConnectionNotificationCode what) {
     struct server *s = arg;
     if (what == MHD_CONNECTION_NOTIFY_CLOSED) {
-        wire_close(*context);
+        struct wire *w = *context;
+        if (w && w->call)
+            call_abandoned(s, w);
+        wire_close(w);
         *context = NULL;
         return;
     }

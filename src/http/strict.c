@@ -8,7 +8,35 @@
 /* Bits of a byte's classes. */
 enum { TOKEN = 1, VALUE = 2, DIGIT = 4, HEX = 8, HOST = 16 };
 
+const char strict_cookie[] = "$ookie";
+
 static unsigned char class_of[256];
+
+/* Fields that decide who asks, for what, or how a body is read, and are no lists: said twice, a
+ * proxy may believe one and a handler the other. */
+#define ONCE(name)                                                                                 \
+    { sizeof(name) - 1, name, "There is more than one " name "." }
+static const struct {
+    size_t n;
+    const char *name, *why;
+} once[] = {
+    ONCE("range"),
+    ONCE("origin"),
+    ONCE("if-range"),
+    ONCE("content-type"),
+    ONCE("authorization"),
+    ONCE("last-event-id"),
+    ONCE("sec-fetch-site"),
+    ONCE("sec-fetch-mode"),
+    ONCE("idempotency-key"),
+    ONCE("x-quern-project"),
+    ONCE("content-encoding"),
+    ONCE("x-quern-endpoint"),
+    ONCE("x-mlflow-workspace"),
+    ONCE("inference-header-content-length"),
+};
+#undef ONCE
+static uint32_t once_lengths; /* a bit per length of the names above */
 
 __attribute__((constructor)) static void classes_init(void) {
     for (int c = 0x20; c < 256; c++)
@@ -29,6 +57,8 @@ __attribute__((constructor)) static void classes_init(void) {
     }
     for (const char *p = ".-_~:[]%"; *p; p++)
         class_of[(unsigned char)*p] |= HOST;
+    for (size_t i = 0; i < sizeof(once) / sizeof(once[0]); i++)
+        once_lengths |= UINT32_C(1) << once[i].n;
 }
 
 static bool is(char c, int bits) {
@@ -165,7 +195,21 @@ static int transfer_encoding(struct strict *s, const char *v, size_t n) {
     return 0;
 }
 
-static int field_meaning(struct strict *s, const char *name, size_t nlen, const char *v, size_t n) {
+static int said_once(struct strict *s, const char *name, size_t n) {
+    if (n >= 32 || !(once_lengths >> n & 1))
+        return 0;
+    for (size_t i = 0; i < sizeof(once) / sizeof(once[0]); i++) {
+        if (once[i].n != n || memcmp(once[i].name, name, n) != 0)
+            continue;
+        if (s->said & UINT32_C(1) << i)
+            return bad(s, 400, "field", once[i].why);
+        s->said |= UINT32_C(1) << i;
+        break;
+    }
+    return 0;
+}
+
+static int field_meaning(struct strict *s, char *name, size_t nlen, const char *v, size_t n) {
     switch (nlen) {
     case 4:
         if (!name_is(name, nlen, "host"))
@@ -179,26 +223,31 @@ static int field_meaning(struct strict *s, const char *name, size_t nlen, const 
             return bad(s, 400, "host", "Host is empty.");
         return 0;
     case 6:
+        if (name_is(name, nlen, strict_cookie))
+            return bad(s, 400, "field_name", "A header line has a name that is used within.");
+        if (name_is(name, nlen, "cookie"))
+            memcpy(name, strict_cookie, nlen);
         if (!name_is(name, nlen, "expect"))
-            return 0;
+            return said_once(s, name, nlen);
         if (s->expects++ || !value_is(v, n, "100-continue"))
             return bad(s, 417, "expect", "The only expectation understood is: 100-continue.");
         return 0;
-    case 12:
-        if (name_is(name, nlen, "content-type") && s->types++)
-            return bad(s, 400, "field", "There is more than one Content-Type.");
-        return 0;
-    case 13:
-        if (name_is(name, nlen, "authorization") && s->credentials++)
-            return bad(s, 400, "field", "There is more than one Authorization.");
-        return 0;
     case 14:
-        return name_is(name, nlen, "content-length") ? content_length(s, v, n) : 0;
+        if (name_is(name, nlen, "content-length"))
+            return content_length(s, v, n);
+        return said_once(s, name, nlen);
     case 17:
         return name_is(name, nlen, "transfer-encoding") ? transfer_encoding(s, v, n) : 0;
     default:
-        return 0;
+        return said_once(s, name, nlen);
     }
+}
+
+/* The library drops blanks before a value and keeps those behind it, so that its Content-Length
+ * would be no number and its Transfer-Encoding no known one: they change sides. */
+static void blanks_to_front(char *value, size_t n, size_t blanks) {
+    memmove(value + blanks, value, n - blanks);
+    memset(value, ' ', blanks);
 }
 
 static int field_line(struct strict *s, char *p, size_t n) {
@@ -218,6 +267,11 @@ static int field_line(struct strict *s, char *p, size_t n) {
         from++;
     while (to > from && (p[to - 1] == ' ' || p[to - 1] == '\t'))
         to--;
+    if (to < n && from < to) {
+        blanks_to_front(p + from, n - from, n - to);
+        from += n - to;
+        to = n;
+    }
     return field_meaning(s, p, i, p + from, to - from);
 }
 
@@ -246,7 +300,8 @@ static void head_begin(struct strict *s) {
     s->line = 0;
     s->fields = 0;
     s->request_line = s->v10 = s->head_method = false;
-    s->hosts = s->lengths = s->encodings = s->types = s->credentials = s->expects = 0;
+    s->hosts = s->lengths = s->encodings = s->expects = 0;
+    s->said = 0;
     s->length = 0;
 }
 

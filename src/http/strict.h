@@ -33,7 +33,8 @@ struct strict {
     unsigned fields;   /* header lines of this head */
     bool request_line; /* seen */
     bool v10, head_method;
-    uint8_t hosts, lengths, encodings, types, credentials, expects;
+    uint8_t hosts, lengths, encodings, expects;
+    uint32_t said; /* bit per field that may be said once */
     uint64_t length;
     unsigned heads;     /* released so far, the refusal's stand-in included */
     int refuse;         /* status, 0 while all is well */
@@ -43,7 +44,8 @@ struct strict {
 
 /* Looks at n bytes that follow those released so far; the caller keeps what is not released and
  * passes it again, with more behind it. Returns how many bytes from the start may be released;
- * header names in them have been folded to lower case. After a violation s->refuse is set, the rest
+ * header names in them have been folded to lower case and blanks behind values put before them.
+ * After a violation s->refuse is set, the rest
  * is to be dropped and strict_stand_in released in its place. */
 size_t strict_feed(struct strict *s, char *data, size_t n);
 
@@ -53,6 +55,10 @@ const char *strict_stand_in(const struct strict *s, size_t *n);
 
 /* Refuses from outside: a deadline. */
 void strict_refuse(struct strict *s, int status, const char *reason, const char *why);
+
+/* What "cookie" is called behind this layer: the library would cut cookies into pairs, for which
+ * its memory need not suffice. */
+extern const char strict_cookie[];
 
 bool strict_in_body(const struct strict *s);
 bool strict_token(const char *s, size_t n); /* RFC 9110 token */

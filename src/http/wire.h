@@ -19,7 +19,8 @@ struct wires; /* all connections of one server */
 
 struct wire {
     int fd;
-    void *tls; /* gnutls_session_t, NULL for plain HTTP */
+    void *call; /* struct call from its target to its completion, NULL between requests */
+    void *tls;  /* gnutls_session_t, NULL for plain HTTP */
     struct strict strict;
     char *in; /* [off, ok) checked, to be released; [ok, len) not a whole token yet */
     size_t off, ok, len, cap;

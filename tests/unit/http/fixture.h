@@ -45,6 +45,15 @@ static int ping(struct ctx *c, const void *in, void *out) {
     return 0;
 }
 
+/* Tells the length of the cookies. */
+static int cookie(struct ctx *c, const void *in, void *out) {
+    (void)in;
+    (void)out;
+    const char *text = ctx_header(c, "cookie");
+    reply_text(c, "text/plain", arena_printf(c->arena, "%zu", text ? strlen(text) : 0));
+    return 0;
+}
+
 static int echo(struct ctx *c, const void *in, void *out) {
     (void)c;
     atomic_fetch_add(&handled, 1);
@@ -327,6 +336,13 @@ static const struct route rows[] = {
      .fn = raw,
      .flags = ROUTE_RAW_BODY,
      .summary = "Refused by admit."},
+    {.id = "t.cookie",
+     .method = "GET",
+     .path = "/cookie",
+     .perm = PERM_PUBLIC,
+     .lane = LANE_CALL,
+     .fn = cookie,
+     .summary = "Measures cookies."},
 };
 static const struct route_list row_lists[] = {{rows, ARRAY_LEN(rows)}, {NULL, 0}};
 
