@@ -69,7 +69,10 @@ static int wait_for(struct ctx *c, const struct deploy *d, struct endpoint *e) {
         ctx_begin(&look_ctx);
         look_ctx.project = c->project;
         int rc = look(&look_ctx, l, name, e);
-        bool gone = rc < 0, done = rc == 0 && e->done >= d->revision;
+        /* Past its own revision it may load again already: the alias has moved on. */
+        bool under_way =
+            rc == 0 && (strcmp(e->state, "pending") == 0 || strcmp(e->state, "loading") == 0);
+        bool gone = rc < 0, done = rc == 0 && e->done >= d->revision && !under_way;
         if (gone)
             fail(c, look_ctx.err.code, "endpoint '%s': %s", name,
                  look_ctx.err.message ? look_ctx.err.message : "cannot be read");

@@ -3,21 +3,20 @@
 
 #include <inttypes.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include "endpoint.h"
 #include "endpoint_store.h"
-#include "folder.h"
+#include "load.h"
 #include "model.h"
 #include "quern/base/arena.h"
 #include "quern/base/buf.h"
 #include "quern/base/clock.h"
-#include "quern/base/id.h"
 #include "quern/base/log.h"
 #include "quern/base/path.h"
-#include "quern/base/str.h"
 #include "quern/base/thread.h"
 #include "quern/core/ctx.h"
 #include "quern/db/db.h"
@@ -27,9 +26,10 @@
 #include "quern/registry/registry.h"
 #include "quern/serving/serving.h"
 #include "snapshot.h"
-#include "vetting.h"
 
 #define RECHECK_MS 30000 /* for what failed for a passing reason */
+#define RECLAIM_MS 100   /* while a prediction still holds what was replaced */
+#define WATCH_MS 500     /* at most, between looks at predictions under way */
 
 /* What this process knows of an endpoint beyond its row. */
 struct slot {
@@ -38,16 +38,19 @@ struct slot {
     struct model *model; /* owned through the snapshots' references, and one of ours */
     char *state, *reason;
     int64_t tried_revision, tried_version; /* what was refused; not tried again */
+    int64_t born_ms;                       /* the row's: a name deleted and made anew is another */
+    bool busy;                             /* a load is under way */
     bool listed;                           /* mark while rows are read */
 };
 
 static struct {
     struct serving_options o;
     struct dir *work;
-    struct thread *thread;
+    struct thread *thread, *watch;
     pthread_mutex_t lock;
     pthread_cond_t wake;
     bool woken, stopping;
+    atomic_bool unwatched;
     struct slot *slots; /* the loader thread's alone after start */
     size_t nslots, cap;
     bool settled;
@@ -172,55 +175,6 @@ static int record(struct ctx *c, const struct endpoint *e, const char *state, co
     return rc;
 }
 
-static int find_files(struct ctx *c, const struct model_version_info *info, struct folder *files,
-                      char **mlmodel, size_t *n) {
-    struct db *db = lanes_db(loader.o.lanes);
-    int rc = db_read_begin(db, c);
-    if (rc < 0)
-        return rc;
-    rc = folder_find(c, info, files);
-    db_read_end(c);
-    if (rc == 0 && files->mlmodel && files->mlmodel->size <= 1 << 20 &&
-        blob_read(c, files->mlmodel->sha256, 1 << 20, mlmodel, n) < 0) {
-        err_clear(c); /* names of columns are a convenience */
-        *mlmodel = NULL;
-    }
-    return rc;
-}
-
-static int load_version(struct ctx *c, const struct model_version_info *info, struct model **out) {
-    struct folder files;
-    char *mlmodel = NULL;
-    size_t nmlmodel = 0;
-    const char *path = NULL;
-    char folder[33];
-    int rc = find_files(c, info, &files, &mlmodel, &nmlmodel);
-    if (rc < 0)
-        return rc;
-    if (!onnx_ready())
-        return fail(c, ERR_NOT_READY,
-                    "ONNX Runtime is not loaded: libonnxruntime.so was not found "
-                    "(deploy/onnxruntime.sh fetches it, onnx.library names it)");
-    id_hex32(folder);
-    rc = folder_copy(c, &files, loader.work, folder, loader.o.max_model, &path);
-    if (rc == 0)
-        rc = vet(c, loader.o.self_exe, path);
-    if (rc == 0)
-        rc = model_load(c, path, out);
-    dir_remove_tree(loader.work, folder);
-    if (rc < 0)
-        return rc;
-    struct model *m = *out;
-    m->name = arena_strdup(m->arena, info->name);
-    m->version = info->version;
-    str_copy(m->version_text, sizeof m->version_text,
-             arena_printf(c->arena, "%" PRId64, info->version));
-    str_copy(m->sha256, sizeof m->sha256, files.onnx->sha256);
-    if (mlmodel)
-        signature_features(c, m->arena, mlmodel, nmlmodel, &m->features, &m->nfeatures);
-    return 0;
-}
-
 static bool serves(const struct slot *s, const char *name, int64_t version) {
     return s->model && s->model->version == version && strcmp(s->model->name, name) == 0;
 }
@@ -233,34 +187,12 @@ static void put_in_place(struct slot *s, struct model *m, const char *reason) {
     publish(); /* before the row says ready: who reads that may predict at once */
 }
 
-/* The last version that served, when the daemon was restarted and the target's cannot be had. */
-static bool load_last_good(struct ctx *c, const struct endpoint *e, struct slot *s,
-                           const char *reason) {
-    struct model_version_info info;
-    struct model *m = NULL;
-    if (s->model || e->version == 0)
-        return s->model != NULL;
-    char *why = arena_strdup(c->arena, reason);
-    err_clear(c);
-    int rc = db_read_begin(lanes_db(loader.o.lanes), c);
-    if (rc == 0) {
-        c->project = e->project;
-        rc = model_version_get(c, e->model, e->version, &info);
-        db_read_end(c);
-    }
-    if (rc == 0)
-        rc = load_version(c, &info, &m);
-    err_clear(c);
-    if (rc == 0)
-        put_in_place(s, m, why);
-    return rc == 0;
-}
-
-static void refuse(struct ctx *c, const struct endpoint *e, struct slot *s, const char *what) {
-    char *why = arena_strdup(c->arena, c->err.message ? c->err.message : "unknown reason");
-    int code = c->err.code;
-    err_clear(c);
-    bool serving = load_last_good(c, e, s, why);
+/* Says why the target's model does not serve; `fallback` may take its place. */
+static void refuse(struct ctx *c, const struct endpoint *e, struct slot *s, const char *what,
+                   const char *why, struct model *fallback) {
+    if (fallback && !s->model)
+        put_in_place(s, fallback, why);
+    bool serving = s->model != NULL;
     const char *reason = serving ? arena_printf(c->arena, "%s: %s; version %s still serves", what,
                                                 why, s->model->version_text)
                                  : arena_printf(c->arena, "%s: %s", what, why);
@@ -268,64 +200,122 @@ static void refuse(struct ctx *c, const struct endpoint *e, struct slot *s, cons
         log_warn("endpoint.refused", "endpoint %s: %s", e->name, reason);
     slot_say(s, serving ? "ready" : "failed", reason);
     publish();
-    if (code == ERR_BUSY || code == ERR_DISK_FULL || code == ERR_INTERNAL)
-        s->tried_revision = -1; /* a passing reason: tried again at the next check */
     record(c, e, s->state, reason, s->model);
 }
 
-static void load(struct ctx *c, const struct endpoint *e, struct slot *s,
-                 const struct model_version_info *info) {
-    struct model *m = NULL;
-    int64_t began = clock_mono_ms();
-    s->tried_revision = e->revision;
-    s->tried_version = info->version;
+static const char *what_failed(struct load *l) {
+    return l->resolved ? arena_printf(l->c.arena, "version %" PRId64 " of '%s' was not loaded",
+                                      l->info.version, l->info.name)
+                       : "the target cannot be resolved";
+}
+
+static const struct endpoint *row_of(const struct load *l, const struct endpoint *rows, size_t n) {
+    for (size_t i = 0; i < n; i++)
+        if (rows[i].project == l->e.project && strcmp(rows[i].name, l->e.name) == 0)
+            return rows[i].created_ms == l->e.created_ms ? &rows[i] : NULL;
+    return NULL;
+}
+
+/* What a load came to, unless its endpoint was deleted or bound to something else meanwhile. */
+static void finish(struct load *l, const struct endpoint *rows, size_t n) {
+    const struct endpoint *row = row_of(l, rows, n);
+    if (!row)
+        return;
+    struct slot *s = slot_of(row->project, row->name);
+    s->busy = false;
+    if (strcmp(row->target, l->e.target) != 0)
+        return;
+    struct model *m = l->model;
+    if (l->code) {
+        if (!s->model)
+            l->model = NULL; /* taken */
+        if (l->code == ERR_BUSY || l->code == ERR_DISK_FULL || l->code == ERR_INTERNAL)
+            s->tried_revision = -1; /* a passing reason: tried again at the next check */
+        refuse(&l->c, &l->e, s, what_failed(l), l->why, m);
+        return;
+    }
+    l->model = NULL;
+    put_in_place(s, m, "");
+    record(&l->c, &l->e, "ready", "", m);
+    log_info("endpoint.ready",
+             "endpoint %s serves %s version %" PRId64 ", loaded in %" PRId64 " ms", l->e.name,
+             m->name, m->version, clock_mono_ms() - l->began_ms);
+}
+
+static void submit(struct load *l, struct slot *s) {
+    l->alone = !s->model;
+    s->busy = true;
+    s->tried_revision = l->e.revision;
+    s->tried_version = l->resolved ? l->info.version : 0;
     if (!s->model) {
         slot_say(s, "loading", "");
         publish();
     }
-    record(c, e, "loading", "", NULL);
-    if (load_version(c, info, &m) < 0) {
-        refuse(c, e, s,
-               arena_printf(c->arena, "version %" PRId64 " of '%s' was not loaded", info->version,
-                            info->name));
-        return;
-    }
-    put_in_place(s, m, "");
-    record(c, e, "ready", "", m);
-    log_info("endpoint.ready",
-             "endpoint %s serves %s version %" PRId64 ", loaded in %" PRId64 " ms", e->name,
-             info->name, info->version, clock_mono_ms() - began);
+    record(&l->c, &l->e, "loading", "", NULL);
+    load_submit(l);
 }
 
-static void reconcile_one(const struct endpoint *e) {
-    struct ctx c;
-    struct model_version_info info = {0};
-    ctx_begin(&c);
-    c.project = e->project;
-    struct slot *s = slot_of(e->project, e->name);
-    int rc = db_read_begin(lanes_db(loader.o.lanes), &c);
+/* A name that was deleted and made anew starts from nothing. */
+static void renew(struct slot *s, const struct endpoint *e) {
+    if (s->born_ms == e->created_ms)
+        return;
+    s->born_ms = e->created_ms;
+    s->busy = false; /* what is under way belongs to the one before */
+    s->tried_revision = -1;
+    slot_drop_model(s);
+    slot_say(s, "pending", "");
+    publish();
+}
+
+/* True when the load was handed on. */
+static bool reconcile_load(struct load *l, struct slot *s) {
+    struct ctx *c = &l->c;
+    const struct endpoint *e = &l->e;
+    int rc = db_read_begin(lanes_db(loader.o.lanes), c);
     if (rc == 0) {
-        rc = model_resolve(&c, e->target, &info);
-        db_read_end(&c);
+        rc = model_resolve(c, e->target, &l->info);
+        db_read_end(c);
     }
     bool tried = s->tried_revision == e->revision;
     if (rc < 0) {
-        if (!tried || s->tried_version != 0) {
-            s->tried_revision = e->revision;
-            s->tried_version = 0;
-            refuse(&c, e, s, "the target cannot be resolved");
+        l->code = c->err.code;
+        l->why = c->err.message ? c->err.message : "unknown reason";
+        err_clear(c);
+        if (tried && s->tried_version == 0)
+            return false;
+        if (!s->model && e->version) {
+            submit(l, s);
+            return true;
         }
-    } else if (serves(s, info.name, info.version)) {
+        s->tried_revision = l->code == ERR_BUSY ? -1 : e->revision;
+        s->tried_version = 0;
+        refuse(c, e, s, what_failed(l), l->why, NULL);
+        return false;
+    }
+    l->resolved = true;
+    if (serves(s, l->info.name, l->info.version)) {
         if (e->done != e->revision || strcmp(e->state, "ready") != 0 || *e->reason) {
             s->tried_revision = -1;
             slot_say(s, "ready", "");
             publish();
-            record(&c, e, "ready", "", s->model);
+            record(c, e, "ready", "", s->model);
         }
-    } else if (!tried || s->tried_version != info.version) {
-        load(&c, e, s, &info);
+        return false;
     }
-    ctx_end(&c);
+    if (tried && s->tried_version == l->info.version)
+        return false;
+    submit(l, s);
+    return true;
+}
+
+static void reconcile_one(const struct endpoint *e) {
+    struct slot *s = slot_of(e->project, e->name);
+    renew(s, e);
+    if (s->busy)
+        return; /* looked at again when that load has ended */
+    struct load *l = load_new(e);
+    if (!reconcile_load(l, s))
+        load_free(l);
 }
 
 static int read_rows(struct ctx *c, struct endpoint **rows, size_t *n) {
@@ -353,25 +343,61 @@ static void reconcile(void) {
     for (size_t i = 0; i < n; i++)
         slot_of(rows[i].project, rows[i].name)->listed = true;
     drop_unlisted();
-    for (size_t i = 0; i < n && !stopping(); i++)
+    bool ended = false;
+    for (struct load *l; (l = load_take()) != NULL; load_free(l)) {
+        finish(l, rows, n);
+        ended = true;
+    }
+    for (size_t i = 0; !ended && i < n && !stopping(); i++)
         reconcile_one(&rows[i]);
+    bool busy = ended;
+    for (size_t i = 0; i < loader.nslots; i++)
+        busy = busy || loader.slots[i].busy;
     ctx_end(&c);
-    if (!loader.settled && !stopping()) {
+    if (ended)
+        loader_wake(NULL); /* the rows that were read do not know of it yet */
+    if (!loader.settled && !busy && !stopping()) {
         loader.settled = true;
         publish();
     }
 }
 
-static void wait_for_work(void) {
+/* True for work, false when `ms` have passed or the daemon stops. */
+static bool wait_ms(int64_t ms) {
     struct timespec until;
     clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += RECHECK_MS / 1000;
+    until.tv_sec += ms / 1000;
+    until.tv_nsec += ms % 1000 * 1000000;
+    if (until.tv_nsec >= 1000000000) {
+        until.tv_nsec -= 1000000000;
+        until.tv_sec++;
+    }
     pthread_mutex_lock(&loader.lock);
     while (!loader.woken && !loader.stopping)
         if (pthread_cond_clockwait(&loader.wake, &loader.lock, CLOCK_MONOTONIC, &until) != 0)
             break;
+    bool woken = loader.woken;
     loader.woken = false;
     pthread_mutex_unlock(&loader.lock);
+    return woken;
+}
+
+static void wait_for_work(void) {
+    int64_t until = clock_mono_ms() + RECHECK_MS;
+    while (!stopping() && clock_mono_ms() < until)
+        if (wait_ms(snapshot_reclaim() ? RECLAIM_MS : RECHECK_MS))
+            return;
+}
+
+/* Its own thread: what it watches may be what everybody else waits for. */
+static void watch_run(void *arg) {
+    (void)arg;
+    int64_t every = loader.o.timeout_ms / 8;
+    every = every < 10 ? 10 : every > WATCH_MS ? WATCH_MS : every;
+    while (!atomic_load(&loader.unwatched)) {
+        onnx_watch();
+        clock_sleep_ms(every);
+    }
 }
 
 static void loader_run(void *arg) {
@@ -408,7 +434,7 @@ int loader_start(const struct serving_options *o, struct buf *error) {
     if (rc < 0)
         buf_printf(error, "endpoints cannot be read: %s", c.err.message ? c.err.message : "?");
     for (size_t i = 0; rc == 0 && i < n; i++)
-        slot_of(rows[i].project, rows[i].name);
+        slot_of(rows[i].project, rows[i].name)->born_ms = rows[i].created_ms;
     ctx_end(&c);
     if (rc < 0) {
         dir_close(loader.work);
@@ -416,7 +442,12 @@ int loader_start(const struct serving_options *o, struct buf *error) {
     }
     loader.settled = n == 0;
     publish(); /* known from the first request on: not ready is not unknown */
+    onnx_timeout(o->timeout_ms);
+    loads_start(&loader.o, loader.work, loader_wake);
     loader.thread = thread_start("serving", loader_run, NULL);
+    atomic_store(&loader.unwatched, false);
+    if (o->timeout_ms > 0)
+        loader.watch = thread_start("watch", watch_run, NULL);
     return 0;
 }
 
@@ -429,7 +460,11 @@ void loader_stop(void) {
     pthread_mutex_unlock(&loader.lock);
     thread_join(loader.thread);
     loader.thread = NULL;
+    loads_stop();
     snapshot_publish(NULL);
+    atomic_store(&loader.unwatched, true);
+    thread_join(loader.watch);
+    loader.watch = NULL;
     for (size_t i = 0; i < loader.nslots; i++) {
         slot_drop_model(&loader.slots[i]);
         free(loader.slots[i].name);

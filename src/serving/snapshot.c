@@ -20,6 +20,7 @@ struct reader {
 static _Atomic(struct snapshot *) current;
 static _Atomic uint64_t epoch = 1;
 static _Atomic(struct reader *) readers; /* grows only */
+static struct snapshot *replaced;        /* the publisher's alone */
 static pthread_key_t reader_key;
 static pthread_once_t reader_once = PTHREAD_ONCE_INIT;
 static _Thread_local struct reader *self;
@@ -130,17 +131,40 @@ static void snapshot_free(struct snapshot *s) {
     arena_free(s->arena);
 }
 
+static uint64_t oldest_reader(void) {
+    uint64_t oldest = UINT64_MAX;
+    for (struct reader *r = atomic_load(&readers); r; r = r->next) {
+        uint64_t at = atomic_load(&r->epoch);
+        if (at && at < oldest)
+            oldest = at;
+    }
+    return oldest;
+}
+
+bool snapshot_reclaim(void) {
+    if (!replaced)
+        return false;
+    uint64_t oldest = oldest_reader();
+    for (struct snapshot **at = &replaced; *at;) {
+        struct snapshot *s = *at;
+        if (s->gone > oldest) {
+            at = &s->older;
+            continue;
+        }
+        *at = s->older;
+        snapshot_free(s);
+    }
+    return replaced != NULL;
+}
+
 void snapshot_publish(struct snapshot *next) {
     struct snapshot *old = atomic_exchange(&current, next);
     uint64_t now = atomic_fetch_add(&epoch, 1) + 1;
-    if (!old)
-        return;
-    for (struct reader *r = atomic_load(&readers); r; r = r->next)
-        for (;;) {
-            uint64_t at = atomic_load(&r->epoch);
-            if (at == 0 || at >= now)
-                break;
-            clock_sleep_ms(1);
-        }
-    snapshot_free(old);
+    if (old) {
+        old->gone = now;
+        old->older = replaced;
+        replaced = old;
+    }
+    while (snapshot_reclaim() && !next)
+        clock_sleep_ms(1);
 }

@@ -2,8 +2,8 @@
 #ifndef QUERN_SERVING_SNAPSHOT_H
 #define QUERN_SERVING_SNAPSHOT_H
 /* Snapshot: the set of endpoints as predictions see it. Immutable; replaced as a whole. Readers
- * take no lock: a thread marks itself as inside with the current epoch, and whoever replaces the
- * snapshot waits until every thread that might hold the old one has left, then frees it. */
+ * take no lock: a thread marks itself as inside with the current epoch, and a snapshot that was
+ * replaced is freed once every thread that might hold it has left. */
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -28,9 +28,11 @@ struct snapshot {
     struct arena *arena;
     struct entry *entries; /* by project, then name */
     size_t n;
-    uint32_t *slots; /* index + 1, by hash */
-    size_t nslots;   /* power of two */
-    bool settled;    /* nothing waits for its first load */
+    uint32_t *slots;        /* index + 1, by hash */
+    size_t nslots;          /* power of two */
+    bool settled;           /* nothing waits for its first load */
+    struct snapshot *older; /* replaced before it and not freed yet */
+    uint64_t gone;          /* epoch of readers that cannot hold it any more */
 };
 
 /* Not nested. NULL before the first publish: still to be left. */
@@ -40,7 +42,11 @@ const struct entry *snapshot_find(const struct snapshot *s, int64_t project, con
 
 /* Building, by one thread at a time. Copies the entries' texts and takes a reference on models. */
 struct snapshot *snapshot_new(const struct entry *entries, size_t n, bool settled);
-/* Makes it current, waits for the readers of the one before and frees that. NULL at the end. */
+/* Makes it current and frees those before it whose readers have left. NULL at the end: waits for
+ * all readers. */
 void snapshot_publish(struct snapshot *next);
+/* Frees what its readers have left by now; true while something is still held. A slow prediction
+ * so holds up the memory of what it uses, and nothing else. */
+bool snapshot_reclaim(void);
 
 #endif

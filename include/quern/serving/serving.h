@@ -19,6 +19,7 @@ struct serving_options {
     struct dir *data;
     const char *self_exe;
     int64_t max_model;
+    int64_t timeout_ms; /* of a prediction; 0: none */
 };
 int serving_start(const struct serving_options *o, struct buf *error); /* loads what was deployed */
 void serving_stop(void);

@@ -106,8 +106,49 @@ static void finds(void) {
     snapshot_publish(NULL);
 }
 
+static atomic_bool inside, leave;
+
+static void *slow_reader(void *arg) {
+    const struct snapshot *s = snapshot_enter();
+    const struct entry *e = snapshot_find(s, 1, "e0");
+    atomic_store(&inside, true);
+    while (!atomic_load(&leave))
+        clock_sleep_ms(1);
+    arg = e && e->model && e->model->version == 7 ? NULL : arg; /* still there to be read */
+    snapshot_leave();
+    return arg;
+}
+
+/* One long prediction keeps what it uses, and holds up neither switches nor the memory of later
+ * snapshots once it is over. */
+static void held(void) {
+    struct model *models[ENDPOINTS];
+    pthread_t slow;
+    void *bad;
+    for (int i = 0; i < ENDPOINTS; i++)
+        models[i] = model_made(7);
+    publish(models);
+    pthread_create(&slow, NULL, slow_reader, models);
+    while (!atomic_load(&inside))
+        clock_sleep_ms(1);
+    int64_t began = clock_mono_ms();
+    for (int n = 0; n < 3; n++) {
+        for (int i = 0; i < ENDPOINTS; i++)
+            models[i] = model_made(8 + n);
+        publish(models);
+        CHECK(snapshot_reclaim());
+    }
+    CHECK(clock_mono_ms() - began < 2000);
+    atomic_store(&leave, true);
+    pthread_join(slow, &bad);
+    CHECK(bad == NULL);
+    CHECK(!snapshot_reclaim());
+    snapshot_publish(NULL);
+}
+
 int main(void) {
     RUN(finds);
     RUN(swaps);
+    RUN(held);
     return CHECK_END();
 }

@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "load.h"
+
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdlib.h>
+
+#include "folder.h"
+#include "model.h"
+#include "quern/base/arena.h"
+#include "quern/base/clock.h"
+#include "quern/base/id.h"
+#include "quern/base/path.h"
+#include "quern/base/str.h"
+#include "quern/base/thread.h"
+#include "quern/db/db.h"
+#include "quern/lane/lane.h"
+#include "quern/onnx/onnx.h"
+#include "quern/serving/serving.h"
+#include "vetting.h"
+
+#define LOADERS 2 /* each with a child of some gigabytes at most */
+
+static struct {
+    const struct serving_options *o;
+    struct dir *work;
+    void (*done)(void *unused);
+    struct thread *threads[LOADERS];
+    pthread_mutex_t lock;
+    pthread_cond_t wake;
+    bool stopping;
+    struct load *waiting, *ended; /* first in, first out */
+} loads = {.lock = PTHREAD_MUTEX_INITIALIZER, .wake = PTHREAD_COND_INITIALIZER};
+
+struct load *load_new(const struct endpoint *e) {
+    struct load *l = mem_alloc(sizeof *l);
+    ctx_begin(&l->c);
+    struct arena *a = l->c.arena;
+    l->c.project = e->project;
+    l->e = *e;
+    l->e.name = arena_strdup(a, e->name);
+    l->e.target = arena_strdup(a, e->target);
+    l->e.state = arena_strdup(a, e->state);
+    l->e.reason = arena_strdup(a, e->reason);
+    l->e.model = arena_strdup(a, e->model);
+    l->e.sha256 = arena_strdup(a, e->sha256);
+    l->began_ms = clock_mono_ms();
+    return l;
+}
+
+void load_free(struct load *l) {
+    model_free(l->model);
+    ctx_end(&l->c);
+    free(l);
+}
+
+static void append(struct load **list, struct load *l) {
+    while (*list)
+        list = &(*list)->next;
+    l->next = NULL;
+    *list = l;
+}
+
+static struct load *first(struct load **list) {
+    struct load *l = *list;
+    if (l)
+        *list = l->next;
+    return l;
+}
+
+static int find_files(struct ctx *c, const struct model_version_info *info, struct folder *files,
+                      char **mlmodel, size_t *n) {
+    struct db *db = lanes_db(loads.o->lanes);
+    int rc = db_read_begin(db, c);
+    if (rc < 0)
+        return rc;
+    rc = folder_find(c, info, files);
+    db_read_end(c);
+    if (rc == 0 && files->mlmodel && files->mlmodel->size <= 1 << 20 &&
+        blob_read(c, files->mlmodel->sha256, 1 << 20, mlmodel, n) < 0) {
+        err_clear(c); /* names of columns are a convenience */
+        *mlmodel = NULL;
+    }
+    return rc;
+}
+
+static int load_version(struct ctx *c, const struct model_version_info *info, struct model **out) {
+    struct folder files;
+    char *mlmodel = NULL;
+    size_t nmlmodel = 0;
+    const char *path = NULL;
+    char folder[33];
+    int rc = find_files(c, info, &files, &mlmodel, &nmlmodel);
+    if (rc < 0)
+        return rc;
+    if (!onnx_ready())
+        return fail(c, ERR_NOT_READY,
+                    "ONNX Runtime is not loaded: libonnxruntime.so was not found "
+                    "(deploy/onnxruntime.sh fetches it, onnx.library names it)");
+    id_hex32(folder);
+    rc = folder_copy(c, &files, loads.work, folder, loads.o->max_model, &path);
+    if (rc == 0)
+        rc = vet(c, loads.o->self_exe, path);
+    if (rc == 0)
+        rc = model_load(c, path, out);
+    dir_remove_tree(loads.work, folder);
+    if (rc < 0)
+        return rc;
+    struct model *m = *out;
+    m->name = arena_strdup(m->arena, info->name);
+    m->version = info->version;
+    str_copy(m->version_text, sizeof m->version_text,
+             arena_printf(c->arena, "%" PRId64, info->version));
+    str_copy(m->sha256, sizeof m->sha256, files.onnx->sha256);
+    if (mlmodel)
+        signature_features(c, m->arena, mlmodel, nmlmodel, &m->features, &m->nfeatures);
+    return 0;
+}
+
+/* The last version that served, when the daemon was restarted and the target's cannot be had. */
+static void load_last_good(struct load *l) {
+    struct ctx *c = &l->c;
+    struct model_version_info info;
+    int rc = db_read_begin(lanes_db(loads.o->lanes), c);
+    if (rc == 0) {
+        rc = model_version_get(c, l->e.model, l->e.version, &info);
+        db_read_end(c);
+    }
+    if (rc == 0)
+        rc = load_version(c, &info, &l->model);
+    err_clear(c);
+}
+
+static void load_run(struct load *l) {
+    struct ctx *c = &l->c;
+    if (l->resolved && load_version(c, &l->info, &l->model) < 0) {
+        l->code = c->err.code;
+        l->why = c->err.message ? c->err.message : "unknown reason";
+    }
+    err_clear(c);
+    if (l->code && l->alone && l->e.version)
+        load_last_good(l);
+}
+
+static void loader_thread(void *arg) {
+    (void)arg;
+    pthread_mutex_lock(&loads.lock);
+    while (!loads.stopping) {
+        struct load *l = first(&loads.waiting);
+        if (!l) {
+            pthread_cond_wait(&loads.wake, &loads.lock);
+            continue;
+        }
+        pthread_mutex_unlock(&loads.lock);
+        load_run(l);
+        pthread_mutex_lock(&loads.lock);
+        append(&loads.ended, l);
+        pthread_mutex_unlock(&loads.lock);
+        loads.done(NULL);
+        pthread_mutex_lock(&loads.lock);
+    }
+    pthread_mutex_unlock(&loads.lock);
+    db_thread_end(lanes_db(loads.o->lanes));
+}
+
+void loads_start(const struct serving_options *o, struct dir *work, void (*done)(void *unused)) {
+    loads.o = o;
+    loads.work = work;
+    loads.done = done;
+    loads.stopping = false;
+    for (size_t i = 0; i < LOADERS; i++)
+        loads.threads[i] = thread_start("loader", loader_thread, NULL);
+}
+
+void loads_stop(void) {
+    pthread_mutex_lock(&loads.lock);
+    loads.stopping = true;
+    pthread_cond_broadcast(&loads.wake);
+    pthread_mutex_unlock(&loads.lock);
+    for (size_t i = 0; i < LOADERS; i++)
+        thread_join(loads.threads[i]);
+    for (struct load *l; (l = first(&loads.waiting)) || (l = first(&loads.ended));)
+        load_free(l);
+}
+
+void load_submit(struct load *l) {
+    pthread_mutex_lock(&loads.lock);
+    append(&loads.waiting, l);
+    pthread_cond_signal(&loads.wake);
+    pthread_mutex_unlock(&loads.lock);
+}
+
+struct load *load_take(void) {
+    pthread_mutex_lock(&loads.lock);
+    struct load *l = first(&loads.ended);
+    pthread_mutex_unlock(&loads.lock);
+    return l;
+}
