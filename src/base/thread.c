@@ -50,6 +50,13 @@ void thread_join(struct thread *t) {
     free(t);
 }
 
+void thread_adopt(const char *name) {
+    static _Thread_local char adopted[16];
+    str_copy(adopted, sizeof adopted, name);
+    current_name = adopted;
+    pthread_setname_np(pthread_self(), adopted);
+}
+
 const char *thread_name(void) {
     return current_name ? current_name : "main";
 }

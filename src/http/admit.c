@@ -34,6 +34,17 @@ static void allow_header(struct call *k) {
     buf_free(&text);
 }
 
+static int no_route(struct call *k) {
+    struct ctx *c = &k->c;
+    enum dialect d = call_dialect(k);
+    const char *near = NULL;
+    if (d == DIALECT_PROBLEM || d == DIALECT_TEXT)
+        near = router_nearest(k->s->router, c->arena, c->path, strlen(c->path));
+    if (near)
+        return fail(c, ERR_NO_ROUTE, "There is nothing at %s. Did you mean %s?", c->path, near);
+    return fail(c, ERR_NO_ROUTE, "There is nothing at %s.", c->path);
+}
+
 int call_find(struct call *k) {
     struct ctx *c = &k->c;
     struct route_match match;
@@ -46,7 +57,7 @@ int call_find(struct call *k) {
         return 0;
     }
     if (!match.allow)
-        return fail(c, ERR_NO_ROUTE, "There is nothing at %s.", c->path);
+        return no_route(k);
     allow_header(k);
     if (k->method == METHOD_OPTIONS) {
         reply_status(c, 204);

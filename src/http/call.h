@@ -81,6 +81,7 @@ struct server {
     atomic_size_t body_bytes;
     size_t body_bytes_max;
     pthread_key_t thread_key;
+    atomic_uint named; /* network threads so far */
 };
 
 /* Per network thread. */
@@ -124,6 +125,7 @@ void send_by_hand(struct call *k);
 void reply_drop(struct call *k);
 unsigned status_slot(int status);
 
+#define ENCODE_LEAST 1024u /* shorter texts are sent as they are */
 /* encode.c: compresses text; false when it is not worth it or not wanted. *out is malloc'ed. */
 bool encode_body(struct call *k, const char *content_type, const char *data, size_t n, char **out,
                  size_t *out_n, const char **encoding);

@@ -8,7 +8,6 @@
 
 #include "quern/base/arena.h"
 
-#define PACK_LEAST 1024u
 #define PACK_MOST (64u << 20) /* larger texts would hold a network thread for too long */
 
 /* Whether Accept-Encoding names the coding with a quality other than 0. */
@@ -86,7 +85,7 @@ static bool pack_gzip(const char *data, size_t n, char **out, size_t *out_n) {
 
 bool encode_body(struct call *k, const char *content_type, const char *data, size_t n, char **out,
                  size_t *out_n, const char **encoding) {
-    if (n < PACK_LEAST || n > PACK_MOST || !content_type || !is_text(content_type))
+    if (n < ENCODE_LEAST || n > PACK_MOST || !content_type || !is_text(content_type))
         return false;
     const char *header = ctx_header(&k->c, "accept-encoding");
     for (struct reply_header *h = k->c.reply.headers; h; h = h->next)

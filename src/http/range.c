@@ -55,19 +55,20 @@ bool etag_matches(const char *if_none_match, const char *etag) {
     if (strncmp(etag, "W/", 2) == 0)
         etag += 2;
     size_t want = strlen(etag);
-    for (const char *p = if_none_match; *p;) {
+    const char *p = if_none_match + strspn(if_none_match, " \t");
+    if (p[0] == '*')
+        return p[1 + strspn(p + 1, " \t")] == '\0';
+    while (*p) {
         p += strspn(p, " \t,");
-        if (*p == '*')
-            return true;
         if (strncmp(p, "W/", 2) == 0)
             p += 2;
-        size_t n = strcspn(p, ",");
-        const char *next = p + n;
-        while (n && (p[n - 1] == ' ' || p[n - 1] == '\t'))
-            n--;
+        /* A comma within the quotes belongs to the tag. */
+        const char *close = *p == '"' ? strchr(p + 1, '"') : NULL;
+        size_t n = close ? (size_t)(close - p) + 1 : strcspn(p, ", \t");
         if (n == want && memcmp(p, etag, n) == 0)
             return true;
-        p = next;
+        p += n;
+        p += strcspn(p, ",");
     }
     return false;
 }

@@ -269,6 +269,11 @@ void router_find(const struct router *r, struct arena *a, enum method m, const c
         out->vars[i] = (struct pair){.key = w.found->vars[i].key, .value = w.values[i]};
 }
 
+const struct entry *router_entries(const struct router *r, size_t *n) {
+    *n = r->n;
+    return r->entries;
+}
+
 const struct route *routes_find(const struct route_list *routes, const char *method,
                                 const char *path) {
     enum method m = method_of(method);

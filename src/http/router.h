@@ -54,6 +54,10 @@ void router_free(struct router *r);
 void router_find(const struct router *r, struct arena *a, enum method m, const char *path, size_t n,
                  struct route_match *out);
 
+const struct entry *router_entries(const struct router *r, size_t *n);
+/* nearest.c: the pattern that a path without a row may have meant, or NULL. */
+const char *router_nearest(const struct router *r, struct arena *a, const char *path, size_t n);
+
 /* "/ajax-api/..." for a row with ROUTE_MLFLOW_AJAX, NULL for others; written to out. */
 const char *route_ajax_path(const struct route *row, char *out, size_t size);
 

@@ -36,6 +36,7 @@ struct answer {
     const char *encoding;
     const char *etag;
     bool error;
+    bool varies;
 };
 
 static const short status_slots[STATUS_CELLS] = {200, 201, 202, 204, 206, 304, 400, 401, 403, 404,
@@ -138,7 +139,7 @@ static void answer_range(struct call *k, struct answer *a) {
     struct reply *r = &k->c.reply;
     const char *range = ctx_header(&k->c, "range");
     const char *only_if = ctx_header(&k->c, "if-range");
-    if (!r->ranges || !range || a->status != 200 || k->method == METHOD_POST)
+    if (!r->ranges || !range || a->status != 200 || k->method != METHOD_GET)
         return;
     /* If-Range compares strongly; a date can never match, there is no Last-Modified here. */
     if (only_if && (!r->etag || str_starts(only_if, "W/") || !str_eq(only_if, r->etag)))
@@ -196,6 +197,7 @@ static void answer_reply(struct call *k, struct answer *a) {
         if (a->owned)
             free(a->bytes);
         a->status = 304;
+        a->varies = a->n >= ENCODE_LEAST; /* what its 200 would say */
         a->type = NULL;
         a->bytes = NULL;
         a->n = 0;
@@ -268,7 +270,7 @@ static void put_headers(struct call *k, const struct answer *a, put_header *put,
         put(to, "Content-Type", a->type);
     if (a->encoding)
         put(to, "Content-Encoding", a->encoding);
-    if (a->encoding || (a->n >= 1024 && !a->error))
+    if (a->encoding || a->varies || (a->n >= ENCODE_LEAST && !a->error))
         put(to, "Vary", "Accept-Encoding");
     if (a->etag && !a->error)
         put(to, "ETag",

@@ -47,6 +47,9 @@ struct net_thread *net_thread(struct server *s) {
     t->s = s;
     id_random(t->id, sizeof(t->id));
     pthread_setspecific(s->thread_key, t);
+    char name[16];
+    snprintf(name, sizeof(name), "http-%u", atomic_fetch_add(&s->named, 1) % 100000);
+    thread_adopt(name);
     return t;
 }
 
@@ -63,6 +66,7 @@ static void connection_changed(void *arg, struct MHD_Connection *conn, void **co
         *context = NULL;
         return;
     }
+    net_thread(s); /* from its first connection on it has a name, and an end that is told */
     const union MHD_ConnectionInfo *fd =
         MHD_get_connection_info(conn, MHD_CONNECTION_INFO_CONNECTION_FD);
     const union MHD_ConnectionInfo *peer =

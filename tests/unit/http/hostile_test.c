@@ -190,6 +190,85 @@ static void unwanted_body(void) {
     CHECK_INT(a.status, 200);
 }
 
+static void nearest(void) {
+    static const struct {
+        const char *path, *near;
+    } cases[] = {
+        {"/ping/", "Did you mean /ping?"},
+        {"/pign", "Did you mean /ping?"},
+        {"/api/v1/eco/some", "Did you mean /api/v1/echo/{name}?"},
+        {"/api/v1/echo/some/", "Did you mean /api/v1/echo/{name}?"},
+        {"/apj/v1/ecco/some", "Did you mean /api/v1/echo/{name}?"},
+        {"/pi", ""},
+        {"/quite/else", ""},
+        {"/ping/x/y", ""},
+        {"/%70%69gn", "Did you mean /ping?"},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        char text[256];
+        snprintf(text, sizeof(text), "GET %s HTTP/1.1\r\nHost: x\r\n\r\n", cases[i].path);
+        struct answer a = client_text(port, text);
+        CHECK_INT(a.status, 404);
+        CHECK_HAS(a.body, cases[i].near);
+        CHECK(*cases[i].near || !strstr(a.body, "Did you mean"));
+    }
+    /* The protocols' own errors stay as their clients know them. */
+    struct answer a = client_text(port, "GET /api/2.0/mlflow/wrod HTTP/1.1\r\nHost: x\r\n\r\n");
+    CHECK(!strstr(a.body, "Did you mean"));
+}
+
+/* A line of the log stays one line, of bounded length, and names its thread. */
+static void logged(void) {
+    int kept = dup(STDERR_FILENO), file = memfd_create("log", MFD_CLOEXEC);
+    dup2(file, STDERR_FILENO);
+    log_init(LOG_INFO, LOG_JSON);
+    struct buf text = {0};
+    buf_puts(&text, "GET /slow/");
+    for (int i = 0; i < 15000; i++)
+        buf_putc(&text, 'q');
+    buf_puts(&text, "%22%1b HTTP/1.1\r\nHost: x\r\n\r\n");
+    client_text(port, text.data);
+    client_text(port, "GET /slow/%22,%22status%22:%22 HTTP/1.1\r\nHost: x\r\nX-Request-Id: "
+                      "a\",\"b\r\n\r\n");
+    buf_clear(&text);
+    buf_puts(&text, "GET /slow/");
+    for (int i = 0; i < 15000; i++)
+        buf_putc(&text, 'q');
+    buf_puts(&text, " HTTP/1.1\r\nHost: x\r\n\r\n");
+    client_text(port, text.data);
+    clock_sleep_ms(50);
+    log_init(LOG_ERROR, LOG_PLAIN);
+    dup2(kept, STDERR_FILENO);
+    close(kept);
+    static char log[65536];
+    ssize_t n = pread(file, log, sizeof(log) - 1, 0);
+    close(file);
+    log[n > 0 ? n : 0] = '\0';
+    int lines = 0;
+    for (char *p = log; *p; lines++) {
+        size_t len = strcspn(p, "\n");
+        CHECK(len < 1200);
+        p += len + (p[len] != '\0');
+    }
+    CHECK_INT(lines, 3);
+    CHECK_HAS(log, "\"thread\":\"http-");
+    CHECK(!strstr(log, "\"thread\":\"main\""));
+    CHECK_HAS(log, "GET /slow/%22,%22status%22:%22 404");
+    CHECK(!strstr(log, "a\\\","));
+    buf_free(&text);
+}
+
+/* Readers of network threads are closed even where every request brought its own id. */
+static void threads_end(void) {
+    struct server_options o = fixture_options();
+    int before = atomic_load(&threads_ended);
+    o.threads = 1;
+    fixture_start(&o);
+    client_text(port, "GET /ping HTTP/1.1\r\nHost: x\r\nX-Request-Id: mine\r\n\r\n");
+    server_stop(server);
+    CHECK_INT(atomic_load(&threads_ended), before + 1);
+}
+
 int main(void) {
     log_init(LOG_ERROR, LOG_PLAIN);
     struct server_options o = fixture_options();
@@ -202,6 +281,9 @@ int main(void) {
     RUN(many_pairs);
     RUN(full_heads);
     RUN(unwanted_body);
+    RUN(nearest);
+    RUN(logged);
     server_stop(server);
+    RUN(threads_end);
     return CHECK_END();
 }

@@ -67,6 +67,17 @@ static void ranges(void) {
     CHECK_INT(a.status, 200);
 }
 
+/* Range is defined for GET alone. */
+static void ranges_of_head(void) {
+    struct answer a =
+        client_text(port, "HEAD /file HTTP/1.1\r\nHost: x\r\nRange: bytes=0-9\r\n\r\n");
+    CHECK_INT(a.status, 200);
+    CHECK_STR(answer_header(&a, "Content-Length"), "307200");
+    CHECK_STR(answer_header(&a, "Content-Range"), "");
+    a = client_text(port, "HEAD /file HTTP/1.1\r\nHost: x\r\nRange: bytes=307200-\r\n\r\n");
+    CHECK_INT(a.status, 200);
+}
+
 static void etags(void) {
     struct answer a = get("/file", "If-None-Match: \"file-1\"\r\n");
     CHECK_INT(a.status, 304);
@@ -79,6 +90,20 @@ static void etags(void) {
     a = get("/file", "If-None-Match: \"file-11\"\r\n");
     CHECK_INT(a.status, 200);
     CHECK_STR(answer_header(&a, "Cache-Control"), "no-cache");
+    a = get("/file", "If-None-Match: \"x,y\", \"file-1\"\r\n");
+    CHECK_INT(a.status, 304);
+    a = get("/file", "If-None-Match: \"x\", *\r\n");
+    CHECK_INT(a.status, 200);
+    a = get("/file", "If-None-Match: *x\r\n");
+    CHECK_INT(a.status, 200);
+    a = get("/file", "If-None-Match: \"file-1\r\n");
+    CHECK_INT(a.status, 200);
+    a = get("/file", "If-None-Match: \"a,\"file-1\"\r\n");
+    CHECK_INT(a.status, 200);
+    /* A 304 varies as its 200 does. */
+    a = get("/big", "If-None-Match: \"big-1\"\r\n");
+    CHECK_INT(a.status, 304);
+    CHECK_STR(answer_header(&a, "Vary"), "Accept-Encoding");
 }
 
 static void check_big(const char *text, size_t n) {
@@ -150,6 +175,7 @@ int main(void) {
     struct server_options o = fixture_options();
     fixture_start(&o);
     RUN(ranges);
+    RUN(ranges_of_head);
     RUN(etags);
     RUN(compression);
     RUN(nothing_left_open);
