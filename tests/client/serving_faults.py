@@ -87,10 +87,8 @@ def deadline(lab):
 
 
 def slow_vet(lab):
-    """One model whose trial does not end holds up its own endpoint only."""
+    """One model whose trial does not end (since the step before) holds up its own endpoint only."""
     s = lab.server
-    deploy(lab, "endless", loop(2**62), wait=False)
-    time.sleep(1)
     began = time.monotonic()
     e = deploy(lab, "quick", add(3))
     took = time.monotonic() - began
@@ -109,12 +107,13 @@ def slow_vet(lab):
 
 
 def made_anew(lab):
-    """A deleted endpoint's model does not come back under its name."""
+    """A deleted endpoint's model does not come back under its name, though the loader be slow to look."""
     s = lab.server
+    v = lab.register_file("no-model", b"nothing")
     assert deploy(lab, "twice", add(10))["state"] == "ready"
     assert answer(s, "twice") == [11.0]
-    v = lab.register_file("no-model", b"nothing")
-    # On one connection and at once: the loader sees both changes together.
+    deploy(lab, "endless", loop(2**62), wait=False)
+    time.sleep(1)
     assert s.request("DELETE", "/api/v1/endpoints/twice").status == 200
     assert s.request("PUT", "/api/v1/endpoints/twice", {"target": f"models:/no-model/{v}"}).status == 201
     e = lab.settled("twice")
