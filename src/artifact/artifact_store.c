@@ -21,6 +21,16 @@ static struct range range_of(struct ctx *c, const char *dir) {
                           strlen(dir) + 1};
 }
 
+/* The names of one answer; whoever has more asks folder by folder. */
+#define LISTING_BYTES (256u << 20)
+
+static int listing_check(struct ctx *c) {
+    if (arena_bytes(c->arena) <= LISTING_BYTES)
+        return 0;
+    return fail(c, ERR_INVALID, "The listing would exceed %u MiB; ask for a folder below.",
+                LISTING_BYTES >> 20);
+}
+
 static int push(struct ctx *c, struct artifact_entries *list, size_t *cap,
                 struct artifact_entry entry) {
     if (list->n == *cap) {
@@ -97,7 +107,7 @@ int artifact_store_level(struct ctx *c, const char *dir, struct artifact_entries
     *out = (struct artifact_entries){0};
     struct stmt *st = scan(c, r.from, r.to);
     int rc;
-    while ((rc = stmt_next(st)) > 0) {
+    while ((rc = stmt_next(st)) > 0 && (rc = listing_check(c)) == 0) {
         struct artifact_entry e;
         read_entry(c, st, &e);
         const char *name = e.path + r.prefix, *slash = strchr(name, '/');
@@ -113,6 +123,7 @@ int artifact_store_level(struct ctx *c, const char *dir, struct artifact_entries
         stmt_end(st);
         st = scan(c, arena_printf(c->arena, "%s%s0", r.from, e.path), r.to);
     }
+    stmt_end(st);
     return rc;
 }
 
@@ -122,11 +133,12 @@ int artifact_store_tree(struct ctx *c, const char *dir, struct artifact_entries 
     *out = (struct artifact_entries){0};
     struct stmt *st = scan(c, r.from, r.to);
     int rc;
-    while ((rc = stmt_next(st)) > 0) {
+    while ((rc = stmt_next(st)) > 0 && (rc = listing_check(c)) == 0) {
         struct artifact_entry e;
         read_entry(c, st, &e);
         push(c, out, &cap, e);
     }
+    stmt_end(st);
     return rc;
 }
 

@@ -5,6 +5,7 @@
 #include "experiment.h"
 #include "experiment_store.h"
 #include "quern/base/arena.h"
+#include "quern/base/buf.h"
 #include "quern/core/ctx.h"
 #include "quern/db/db.h"
 
@@ -92,21 +93,28 @@ int experiment_drop_tag(struct ctx *c, int64_t id, const char *key) {
                    key);
 }
 
+/* One query for any number of experiments. */
 int experiment_load_tags(struct ctx *c, struct experiment *items, size_t n) {
-    for (size_t i = 0; i < n; i++) {
-        size_t cap = 0;
-        struct list *tags = &items[i].tags;
-        struct stmt *st = db_query(
-            c, "SELECT name, value FROM experiment_tag WHERE experiment_id = ? ORDER BY name", "i",
-            items[i].id);
-        int rc;
-        while ((rc = stmt_next(st)) > 0) {
-            struct pair *p = list_push(c, tags, &cap, sizeof *p);
-            p->key = stmt_text(c, st, 0);
-            p->value = stmt_text(c, st, 1);
-        }
-        if (rc < 0 || (rc = answer_check(c)) != 0)
-            return rc;
+    if (n == 0)
+        return 0;
+    struct buf ids = {0};
+    for (size_t i = 0; i < n; i++)
+        buf_printf(&ids, "%c%" PRId64, i ? ',' : '[', items[i].id);
+    buf_putc(&ids, ']');
+    const char *text = arena_strndup(c->arena, ids.data, ids.len);
+    buf_free(&ids);
+    size_t *caps = ARENA_ARRAY(c->arena, size_t, n);
+    struct stmt *st = db_query(c,
+                               "SELECT j.key, t.name, t.value FROM json_each(?) j"
+                               " CROSS JOIN experiment_tag t ON t.experiment_id = j.value",
+                               "s", text);
+    int rc;
+    while ((rc = stmt_next(st)) > 0 && (rc = answer_check(c)) == 0) {
+        size_t i = (size_t)stmt_i64(st, 0);
+        struct pair *p = list_push(c, &items[i].tags, &caps[i], sizeof *p);
+        p->key = stmt_text(c, st, 1);
+        p->value = stmt_text(c, st, 2);
     }
-    return 0;
+    stmt_end(st);
+    return rc;
 }

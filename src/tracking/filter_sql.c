@@ -82,12 +82,7 @@ void filter_emit(struct ctx *c, struct sql *q, const char *column, const struct 
     switch (f->op) {
     case OP_LIKE:
     case OP_ILIKE:
-    case OP_RLIKE:
-        sql_add(c, q,
-                f->op == OP_LIKE    ? "mlflow_like("
-                : f->op == OP_ILIKE ? "mlflow_ilike("
-                                    : "mlflow_rlike(",
-                "");
+        sql_add(c, q, f->op == OP_LIKE ? "mlflow_like(" : "mlflow_ilike(", "");
         sql_add(c, q, column, "");
         sql_add(c, q, ", ?)", "s", f->text);
         return;
@@ -95,6 +90,9 @@ void filter_emit(struct ctx *c, struct sql *q, const char *column, const struct 
     case OP_NOT_IN:
         sql_add(c, q, column, "");
         emit_list(c, q, f);
+        return;
+    case OP_RLIKE: /* no key takes it (OPS_TEXT) */
+        sql_add(c, q, "0", "");
         return;
     case OP_IS_NULL:
     case OP_NOT_NULL:

@@ -179,13 +179,25 @@ int logged_model_log_params(struct ctx *c, const char *model_id, const struct li
     return rc ? rc : put_params(c, m.info->row, params);
 }
 
-int logged_model_measured(struct ctx *c, const char *model_id, const char *run_id,
-                          const struct metric_value *v, const struct point *p) {
+int logged_model_row_of(struct ctx *c, const char *model_id, int64_t *row) {
     struct logged_model m;
     int rc = find_living(c, model_id, false, &m);
     if (!rc)
-        rc = logged_model_write_point(c, m.info->row, run_id, v, p);
+        *row = m.info->row;
+    return rc;
+}
+
+int logged_model_measured(struct ctx *c, int64_t row, const char *run_id,
+                          const struct metric_value *v, const struct point *p) {
+    int rc = logged_model_write_point(c, row, run_id, v, p);
     return rc < 0 ? rc : 0;
+}
+
+/* What a run's token calls made by its run is not the model of another run. */
+int logged_model_claim(struct ctx *c, const char *model_id) {
+    struct logged_model m;
+    int rc = c->who.run_id ? logged_model_find(c, model_id, &m) : 0;
+    return rc > 0 ? access_check_run(c, m.info->source_run_id) : rc;
 }
 
 static void release_tree(void *tree) {

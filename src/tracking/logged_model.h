@@ -26,8 +26,10 @@ int logged_model_set_tags(struct ctx *c, const char *model_id, const struct list
                           struct logged_model **out);
 int logged_model_delete_tag(struct ctx *c, const char *model_id, const char *key);
 int logged_model_log_params(struct ctx *c, const char *model_id, const struct list *params);
-/* A point that a run measured for the model. */
-int logged_model_measured(struct ctx *c, const char *model_id, const char *run_id,
+int logged_model_claim(struct ctx *c, const char *model_id);
+int logged_model_row_of(struct ctx *c, const char *model_id, int64_t *row);
+/* A point that a run measured for the model of that row. */
+int logged_model_measured(struct ctx *c, int64_t row, const char *run_id,
                           const struct metric_value *m, const struct point *p);
 
 struct model_dataset {

@@ -112,10 +112,15 @@ int metric_log(struct ctx *c, const struct run_ref *r, const struct metric_value
         rc = log_points(c, r, m, n, seen);
         map_free(seen, NULL);
     }
+    const char *model_id = NULL;
+    int64_t model = 0;
     for (size_t i = 0; !rc && i < n; i++)
         if (m[i].model_id && *m[i].model_id) {
             struct point p = metric_point(&m[i]);
-            rc = logged_model_measured(c, m[i].model_id, r->uuid, &m[i], &p);
+            if (!model_id || strcmp(model_id, m[i].model_id) != 0)
+                rc = logged_model_row_of(c, model_id = m[i].model_id, &model);
+            if (!rc)
+                rc = logged_model_measured(c, model, r->uuid, &m[i], &p);
         }
     return rc;
 }

@@ -80,8 +80,9 @@ int metric_read_steps(struct ctx *c, const char *pairs, int64_t **steps, size_t 
                  " AND p.key_id = json_extract(j.value, '$[1]') ORDER BY p.step",
                  "s", pairs);
     int rc;
-    while ((rc = stmt_next(st)) > 0)
+    while ((rc = stmt_next(st)) > 0 && (rc = answer_check(c)) == 0)
         *(int64_t *)list_push(c, &l, &cap, sizeof(int64_t)) = stmt_i64(st, 0);
+    stmt_end(st);
     *steps = l.items;
     *n = l.n;
     return rc;

@@ -5,6 +5,7 @@
 
 #include "filter_sql.h"
 #include "key.h"
+#include "logged_model.h"
 #include "quern/base/arena.h"
 #include "quern/base/str.h"
 #include "quern/core/ctx.h"
@@ -118,7 +119,9 @@ int run_log_outputs(struct ctx *c, const struct outputs_wish *in) {
     if (!rc)
         rc = run_for_write(c, in->run_id, &r);
     for (size_t i = 0; !rc && i < in->models.n; i++) {
-        rc = put_model(c, &r, true, m[i].model_id, m[i].step.v);
+        rc = logged_model_claim(c, m[i].model_id);
+        if (!rc)
+            rc = put_model(c, &r, true, m[i].model_id, m[i].step.v);
         if (!rc)
             rc = run_made_model(c, r.uuid, m[i].model_id, NULL);
     }

@@ -4,6 +4,7 @@ every table of messages and limits, every type of bad value, and values that lie
 import base64
 import json
 import sys
+from urllib.parse import quote
 
 sys.path.insert(0, __file__.rsplit("/", 2)[0])
 from quern import Server
@@ -286,6 +287,69 @@ def main(s):
                        ("params.k = 'x", ""), ("attributes.status IN ('a')", "run_id"), ("dataset.bogus = 'x'", "dataset")):
         post("runs/search", {"experiment_ids": [eid], "filter": text}, 400, IPV, says)
 
+    def runs(text, *want):
+        return post("runs/search", {"experiment_ids": [eid], "filter": text}, *want)
+
+    for text in ("metrics.m = 1 OR metrics.m = 2", "NOT metrics.m = 1", "(metrics.m = 1)", "1 = metrics.m",
+                 "metrics.m BETWEEN 1 AND 2", "metrics.m"):
+        runs(text, 400, IPV, "Invalid clause(s) in filter string")
+    for text in ("Attributes.run_name = 'x'", "lifecycle_stage = 'active'", "experiment_id = '1'"):
+        runs(text, 400, IPV, "Invalid")
+    runs("metrics.m = 1; metrics.m = 2", 400, IPV, "Search filter contained multiple expression")
+    for text in ("params.k = a", "attributes.run_name = x"):
+        runs(text, 400, IPV, "Parameter value is either not quoted or unidentified quote types used for string value")
+    runs("metrics.m = 'x'", 400, IPV, "Expected numeric value type for metric. Found 'x'")
+    runs("start_time > '5'", 400, IPV, "Expected numeric value type for numeric attribute: start_time. Found '5'")
+    runs("attributes.run_id IN ()", 400, IPV, "expected a non-empty list of string values, but got empty list")
+    runs("attributes.status IN ('RUNNING')", 400, IPV,
+         "Only the 'run_id' attribute supports comparison with a list of quoted string values.")
+    for text in ("", " ", "metrics.m != 12", "metrics.`m` > -1e3 and", "params.\"k\" like 'A%'", "tags.mlflow.runName ILIKE 'x'",
+                 "attribute.start_time >= 0", "run.status = 'FINISHED'", "attr.`Run Name` != 'q'", "params.zz IS NULL",
+                 "tags.zz is not null", f"run_id NOT IN ('{NO_RUN}')", "dataset.name LIKE '%'", "datasets.context IN ('train')",
+                 "created > 0", "params.k = \"it's\""):
+        runs(text, 200)
+    for text, says in (("dataset.name", "Invalid identifier type 'dataset'"), ("", "Invalid order_by clause ''. Could not be parsed."),
+                       ("metrics.m, metrics.x", "Could not be parsed."), ("metrics.m SIDEWAYS", "Invalid ordering key in order_by clause"),
+                       ("attributes.bogus", "Invalid attribute key 'bogus'"), ("bogus.m", "Invalid entity type 'bogus'")):
+        post("runs/search", {"experiment_ids": [eid], "order_by": [text]}, 400, IPV, says)
+    post("experiments/search", {"max_results": 5, "filter": "attributes.name = 'x'"}, 400, IPV, "Invalid entity type")
+    post("experiments/search", {"max_results": 5, "order_by": ["tags.x"]}, 400, IPV, "Invalid order_by entity: tag")
+    for text in ("name LIKE 'l%'", "attribute.name ILIKE 'L%'", "creation_time > 0", "tags.k = 'x'", "tag.k IS NULL"):
+        post("experiments/search", {"max_results": 5, "filter": text}, 200)
+
+    # The order that the genuine server was seen to give: numbers, NaN, missing, whichever way.
+    ordered = made("experiments/create", {"name": "ordered"}, "experiment_id")
+    names = {}
+    for i, (name, value) in enumerate(zip("abcdefg", (1, 2, "NaN", "Infinity", "-Infinity", None, None))):
+        r = made("runs/create", {"experiment_id": ordered, "run_name": name, "start_time": i}, "run", "info", "run_id")
+        names[r] = name
+        if value is not None:
+            made("runs/log-metric", {"run_id": r, "key": "m", "value": value, "timestamp": 1})
+            made("runs/log-parameter", {"run_id": r, "key": "p", "value": name})
+
+    def order(by, want, **more):
+        a = call("POST", "runs/search", {"experiment_ids": [ordered], "order_by": by, **more})
+        got = "".join(names[x["info"]["run_id"]] for x in a.json.get("runs", []))
+        if got != want:
+            failed.append(f"order_by {by} {more}: want {want}, got {got}")
+    order(["metrics.m"], "eabdcgf")
+    order(["metrics.m DESC"], "dbaecgf")
+    order([], "gfedcba")
+    order(["params.p DESC"], "edcbagf")
+    order(["attributes.run_name"], "abcdefg")
+    order(["start_time ASC"], "abcdefg")
+    order([], "edcb", filter="metrics.m != 1")
+    order([], "c", filter="metrics.m = 0")
+    token_, got = None, ""
+    while True:
+        a = call("POST", "runs/search", {"experiment_ids": [ordered], "order_by": ["metrics.m"], "max_results": 2,
+                                         **({"page_token": token_} if token_ else {})}).json
+        got += "".join(names[x["info"]["run_id"]] for x in a.get("runs", []))
+        token_ = a.get("next_page_token")
+        if not token_:
+            break
+    assert got == "eabdcgf", got
+
     # Inputs, outputs, models of older clients.
     ds = {"name": "d", "digest": "1", "source_type": "s", "source": "x"}
     for field, most in (("name", 500), ("digest", 36), ("source", 65535), ("schema", 1048575)):
@@ -449,6 +513,54 @@ def main(s):
          "'value' exceeds the maximum length of 100000 characters")
     row("DELETE", "model-versions/delete", {"name": "reg", "version": "2"}, 200)
     get("model-versions/get?name=reg&version=2", 404, RDNE, gone_version(2))
+
+    for where, text, says in (("registered-models", "name > 'x'", "Invalid comparator for attribute: >"),
+                              ("registered-models", "name = x", "not quoted"),
+                              ("registered-models", "bogus.x = 'y'", "Invalid entity type 'bogus'"),
+                              ("registered-models", "timestamp > 1", "Invalid attribute key 'timestamp'"),
+                              ("model-versions", "current_stage = 'None'", "Invalid attribute key 'current_stage'"),
+                              ("model-versions", "version_number = 'x'", "Expected numeric value type for numeric attribute"),
+                              ("model-versions", "version_number LIKE '1'", "Invalid comparator"),
+                              ("model-versions", "name IN ('a')", "Invalid comparator"),
+                              ("model-versions", "tags.k > 'a'", "Invalid comparator")):
+        get(f"{where}/search?filter={quote(text)}", 400, IPV, says)
+    for where, text in (("registered-models", "attribute.name ILIKE 'R%'"), ("registered-models", "tags.k != 'q'"),
+                        ("model-versions", "version_number >= '1' AND name = 'reg'"), ("model-versions", "source_path LIKE 's3%'"),
+                        ("model-versions", f"run_id IN ('{rid}')"), ("model-versions", "tag.k ILIKE 'V%'")):
+        get(f"{where}/search?filter={quote(text)}", 200)
+
+    # A page of versions carries each one's own tags and aliases; so does a page of logged models.
+    made("registered-models/create", {"name": "many"})
+    for i in range(1, 31):
+        made("model-versions/create", {"name": "many", "source": "s3://b/m",
+                                       "tags": [{"key": f"t{k}", "value": str(i)} for k in range(i % 4)]})
+        if i % 3 == 0:
+            for k in range(i % 2 + 1):
+                made("registered-models/alias", {"name": "many", "alias": f"a{i}-{k}", "version": str(i)})
+    by_name = quote("name = 'many'")
+    page = call("GET", f"model-versions/search?filter={by_name}&max_results=25").json
+    assert len(page["model_versions"]) == 25 and page["next_page_token"], page
+    for v in page["model_versions"]:
+        i = int(v["version"])
+        want = {f"t{k}": str(i) for k in range(i % 4)}
+        assert {t["key"]: t["value"] for t in v.get("tags", [])} == want, (v, want)
+        assert v.get("aliases", []) == [f"a{i}-{k}" for k in range(i % 2 + 1) if i % 3 == 0], v
+    models = made("experiments/create", {"name": "models"}, "experiment_id")
+    for i in range(12):
+        r = made("runs/create", {"experiment_id": models}, "run", "info", "run_id")
+        one = made("logged-models", {"experiment_id": models, "name": f"n{i}", "source_run_id": r,
+                                     "params": [{"key": f"p{k}", "value": str(i)} for k in range(i % 3)],
+                                     "tags": [{"key": "t", "value": str(i)}] if i % 2 else []}, "model", "info", "model_id")
+        for k in range(i % 4):
+            made("runs/log-metric", {"run_id": r, "key": f"m{k}", "value": i, "timestamp": 1, "model_id": one})
+    page = call("POST", "logged-models/search", {"experiment_ids": [models], "max_results": 11}).json
+    assert len(page["models"]) == 11 and page["next_page_token"], page
+    for v in page["models"]:
+        i = int(v["info"]["name"][1:])
+        data = v.get("data", {})
+        assert {p["key"]: p["value"] for p in data.get("params", [])} == {f"p{k}": str(i) for k in range(i % 3)}, v
+        assert {p["key"]: p["value"] for p in data.get("metrics", [])} == {f"m{k}": i for k in range(i % 4)}, v
+        assert [t["value"] for t in v["info"].get("tags", [])] == ([str(i)] if i % 2 else []), v
 
     # Bodies.
     js = {"Content-Type": "application/json"}

@@ -147,9 +147,52 @@ def a_logged_model_knows_its_versions():
         assert tag() == [{"name": "reg", "version": 4}], tag()
 
 
+def a_token_of(run, data):
+    """A step's token as the daemon makes them, put into the database of a stopped one."""
+    alphabet = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+    text = "qn_" + "a" * 43
+    v = int(hashlib.sha256(text.encode()).hexdigest()[:16], 16)
+    for _ in range(6):
+        text += alphabet[v % 62]
+        v //= 62
+    with sqlite3.connect(os.path.join(data, "quern.db")) as d:
+        d.execute("INSERT INTO token (hash, id, run_id, project_id, last4, created_ms, expires_ms) VALUES (?, 'step', ?, 1, 'xxxx', 0, ?)",
+                  (hashlib.sha256(text.encode()).digest(), run, int(time.time() * 1000) + DAY))
+    return text
+
+
+def a_step_claims_nothing_of_others():
+    with Server() as s:
+        own, other = (s.mlflow("runs/create", {"experiment_id": "0"}).json["run"]["info"]["run_id"] for _ in "12")
+        mine, theirs = (s.mlflow("logged-models", {"experiment_id": "0", "source_run_id": r}).json["model"]["info"]["model_id"]
+                        for r in (own, other))
+        s.mlflow("registered-models/create", {"name": "reg"})
+        s.stop()
+        bearer = {"Authorization": "Bearer " + a_token_of(own, s.data)}
+        s.start()
+
+        def call(path, body, want):
+            a = s.post("/api/2.0/mlflow/" + path, body, headers=bearer)
+            assert a.status == want, (path, body, a)
+        call("runs/outputs", {"run_id": own, "models": [{"model_id": mine, "step": 0}]}, 200)
+        call("runs/outputs", {"run_id": own, "models": [{"model_id": theirs, "step": 0}]}, 403)
+        new = {"name": "reg", "source": "models:/" + mine}
+        call("model-versions/create", new, 200)
+        call("model-versions/create", {**new, "model_id": mine, "run_id": own}, 200)
+        call("model-versions/create", {**new, "run_id": other}, 403)
+        call("model-versions/create", {**new, "model_id": theirs}, 403)
+        call("model-versions/create", {**new, "source": "models:/" + theirs, "run_id": own}, 403)
+        call("model-versions/create", {**new, "source": "s3://b/m"}, 403)
+        tags = s.get("/api/2.0/mlflow/logged-models/" + theirs).json["model"]["info"].get("tags")
+        assert not tags, tags
+        # A measurement of another run's model is what evaluations are made of.
+        call("runs/log-metric", {"run_id": own, "key": "m", "value": 1, "timestamp": 1, "model_id": theirs}, 200)
+
+
 spent_rows_go()
 blobs_are_collected()
 doctor_tells_of_strangers()
 names_follow()
 a_logged_model_knows_its_versions()
+a_step_claims_nothing_of_others()
 print("ok")
