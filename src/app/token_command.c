@@ -187,7 +187,7 @@ static void print_list(const json_t *tokens) {
 }
 
 int token_command(struct invocation *inv) {
-    struct request q;
+    struct request q = {0};
     struct client_reply r = {0};
     int code = plan(inv, &q);
     if (code != EXIT_OK) {
