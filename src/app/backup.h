@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef QUERN_APP_BACKUP_H
 #define QUERN_APP_BACKUP_H
-/* Backup: a folder with quern.db, the blobs and step logs, and manifest.json, which names every file
- * with its size and SHA-256. The server makes one below DATA/backups/ID while it serves: the
+/* Backup: a folder with quern.db, the blobs and step logs, and manifest.json, which names every
+ * file with its size and SHA-256. The server makes one below DATA/backups/ID while it serves: the
  * database by SQLite's backup interface first, then hard links to the blobs (they never change, and
- * every blob that the snapshot names was in place before) and copies of the logs. The command fetches
- * it file by file, verifies, and tells the server to drop its copy. */
+ * every blob that the snapshot names was in place before) and copies of the logs. The command
+ * fetches it file by file, verifies, and tells the server to drop its copy. */
 #include <stddef.h>
 
 struct arena;

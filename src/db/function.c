@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Function: LIKE, ILIKE and RLIKE as MLflow's filters mean them. Their work is bounded, since the
- * patterns come from clients and SQLite cannot interrupt a function. */
+/* Function: LIKE and ILIKE as MLflow's filters mean them. Their work is bounded, since the patterns
+ * come from clients and SQLite cannot interrupt a function. That is why there is no RLIKE here: the
+ * C library's matcher takes exponential time on some expressions. */
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "connection.h"
-#include "pattern.h"
 
-enum { PATTERN_MAX = 1000, RLIKE_TEXT_MAX = 64 << 10 };
+enum { PATTERN_MAX = 1000 };
 static const size_t LIKE_WORK_MAX = 16u << 20; /* pattern bytes times text bytes */
 
 static unsigned char folded(unsigned char ch) {
@@ -62,39 +62,6 @@ static void like_function(sqlite3_context *f, int n, sqlite3_value **arg) {
     sqlite3_result_int(f, like(text, tlen, pattern, plen, sqlite3_user_data(f) != NULL));
 }
 
-static void drop_regex(void *compiled) {
-    regfree(compiled);
-    free(compiled);
-}
-
-static void rlike_function(sqlite3_context *f, int n, sqlite3_value **arg) {
-    (void)n;
-    const char *text = (const char *)sqlite3_value_text(arg[0]);
-    const char *pattern = (const char *)sqlite3_value_text(arg[1]);
-    if (!text || !pattern)
-        return;
-    regex_t *compiled = sqlite3_get_auxdata(f, 1);
-    if (!compiled) {
-        const char *why;
-        compiled = pattern_compile(pattern, &why);
-        if (!compiled) {
-            sqlite3_result_error(f, why, -1);
-            return;
-        }
-        sqlite3_set_auxdata(f, 1, compiled, drop_regex);
-        compiled = sqlite3_get_auxdata(f, 1);
-        if (!compiled) {
-            sqlite3_result_error_nomem(f);
-            return;
-        }
-    }
-    if (sqlite3_value_bytes(arg[0]) > RLIKE_TEXT_MAX) {
-        sqlite3_result_int(f, 0); /* longer than anything a filter is meant for */
-        return;
-    }
-    sqlite3_result_int(f, regexec(compiled, text, 0, NULL, 0) == 0);
-}
-
 int function_register(sqlite3 *handle) {
     static int yes = 1;
     int flags = SQLITE_UTF8 | SQLITE_DETERMINISTIC | SQLITE_INNOCUOUS;
@@ -102,9 +69,6 @@ int function_register(sqlite3 *handle) {
                                        NULL, NULL);
     if (r == SQLITE_OK)
         r = sqlite3_create_function_v2(handle, "mlflow_ilike", 2, flags, &yes, like_function, NULL,
-                                       NULL, NULL);
-    if (r == SQLITE_OK)
-        r = sqlite3_create_function_v2(handle, "mlflow_rlike", 2, flags, NULL, rlike_function, NULL,
                                        NULL, NULL);
     return r;
 }

@@ -4,4 +4,5 @@ add_test(NAME floor.plan COMMAND ${QUERN_PYTHON} ${floor}/floors.py ${CMAKE_SOUR
 add_test(NAME floor.plan_finds COMMAND ${QUERN_PYTHON} ${floor}/floors_check.py)
 add_test(NAME floor.features COMMAND ${QUERN_PYTHON} ${floor}/features.py
          ${CMAKE_SOURCE_DIR}/docs/features.md ${CMAKE_BINARY_DIR} ${CMAKE_CTEST_COMMAND})
-set_tests_properties(floor.plan floor.plan_finds floor.features PROPERTIES LABELS quick TIMEOUT 60)
+add_test(NAME floor.format COMMAND ${QUERN_PYTHON} ${floor}/format.py ${CMAKE_SOURCE_DIR})
+set_tests_properties(floor.plan floor.plan_finds floor.features floor.format PROPERTIES LABELS quick TIMEOUT 60)

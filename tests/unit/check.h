@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef QUERN_TESTS_CHECK_H
 #define QUERN_TESTS_CHECK_H
-/* Check: a test program is a list of functions; every failed check prints file, line and values, and
- * the program ends with 1. CHECK never stops the test, REQUIRE leaves the function. */
+/* Check: a test program is a list of functions; every failed check prints file, line and values,
+ * and the program ends with 1. CHECK never stops the test, REQUIRE leaves the function. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>

@@ -10,13 +10,13 @@
 
 struct arena;
 
-bool str_eq(const char *a, const char *b); /* NULL equals NULL only */
+bool str_eq(const char *a, const char *b);  /* NULL equals NULL only */
 bool str_ieq(const char *a, const char *b); /* ASCII case folded */
 bool str_starts(const char *s, const char *prefix);
 bool str_ends(const char *s, const char *suffix);
 bool str_to_i64(const char *s, int64_t *out);
 bool str_to_u64(const char *s, uint64_t *out);
-bool str_to_f64(const char *s, double *out); /* decimal or exponent form; no hex, inf, nan */
+bool str_to_f64(const char *s, double *out);     /* decimal or exponent form; no hex, inf, nan */
 bool str_to_bytes(const char *s, uint64_t *out); /* "64", "64K", "64M", "2G" in powers of 1024 */
 bool str_to_ms(const char *s, int64_t *out);     /* "250ms", "10s", "5m", "2h", "1d" */
 bool utf8_valid(const char *s, size_t n);

@@ -30,7 +30,8 @@ extern const struct config_row config_rows[CONFIG_COUNT];
 
 struct config *config_new(void);
 void config_free(struct config *c);
-/* Each returns 0 or -1 with a message in `error` (a sentence: what is wrong, what would be right). */
+/* Each returns 0 or -1 with a message in `error` (a sentence: what is wrong, what would be right).
+ */
 int config_file(struct config *c, const char *path, bool must_exist, struct buf *error);
 int config_env(struct config *c, char **environ_, struct buf *error);
 int config_set(struct config *c, const char *key, const char *value, const char *origin,
@@ -38,7 +39,8 @@ int config_set(struct config *c, const char *key, const char *value, const char 
 const char *config_str(const struct config *c, enum config_id id);
 int64_t config_int(const struct config *c, enum config_id id); /* also bytes and milliseconds */
 bool config_bool(const struct config *c, enum config_id id);
-const char *config_origin(const struct config *c, enum config_id id); /* "default" "file:line" "env" "flag" */
+const char *config_origin(const struct config *c,
+                          enum config_id id); /* "default" "file:line" "env" "flag" */
 void config_show(const struct config *c, bool json, struct buf *out);
 
 #endif

@@ -31,19 +31,19 @@ struct ctx {
     struct arena *arena;
     struct err err;
     struct principal who;
-    int64_t project;         /* id of the request's project; every query filters by it */
-    const char *request_id;  /* echoed as X-Request-Id */
-    int64_t now_ms;          /* wall time, fixed for the request */
-    int64_t deadline_ns;     /* monotonic; 0: none */
-    struct db_conn *db;      /* set by the lane; writer's inside WRITE, reader's elsewhere */
-    const char *remote;      /* peer address in text, "" for jobs */
+    int64_t project;        /* id of the request's project; every query filters by it */
+    const char *request_id; /* echoed as X-Request-Id */
+    int64_t now_ms;         /* wall time, fixed for the request */
+    int64_t deadline_ns;    /* monotonic; 0: none */
+    struct db_conn *db;     /* set by the lane; writer's inside WRITE, reader's elsewhere */
+    const char *remote;     /* peer address in text, "" for jobs */
 
     /* The request as text, for rows that take it raw. */
     const char *method;
-    const char *path;          /* as sent, before decoding, no query */
-    const char *query;         /* as sent, "" if none */
-    const char *content_type;  /* "" if none */
-    const char *body;          /* NUL-terminated behind body_len; "" if none */
+    const char *path;         /* as sent, before decoding, no query */
+    const char *query;        /* as sent, "" if none */
+    const char *content_type; /* "" if none */
+    const char *body;         /* NUL-terminated behind body_len; "" if none */
     size_t body_len;
     const struct header *headers;
     size_t header_count;

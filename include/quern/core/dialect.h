@@ -4,7 +4,8 @@
 /* Dialect: the form in which a protocol tells its errors.
  *   MLFLOW   {"error_code":"NAME","message":"..."}
  *   OIP      {"error":"..."}
- *   PROBLEM  application/problem+json (RFC 9457): type,title,status,detail,instance,field,request_id
+ *   PROBLEM  application/problem+json (RFC 9457) with type, title, status, detail, instance,
+ *            field, request_id
  *   TEXT     "message\n" as text/plain
  *   SCORING  MLflow's form with BAD_REQUEST for every 4xx of the caller's making */
 enum dialect { DIALECT_PROBLEM, DIALECT_MLFLOW, DIALECT_OIP, DIALECT_TEXT, DIALECT_SCORING };

@@ -26,9 +26,9 @@ struct err_row {
 const struct err_row *err_row(int code); /* accepts the negative or the positive code */
 
 struct err {
-    int code;       /* positive ERR_*, 0 when clear */
-    char *message;  /* in the context's arena, UTF-8, no path, no SQL */
-    char *field;    /* name of the offending field in the request, or NULL */
+    int code;      /* positive ERR_*, 0 when clear */
+    char *message; /* in the context's arena, UTF-8, no path, no SQL */
+    char *field;   /* name of the offending field in the request, or NULL */
 };
 
 /* Fills the slot (the first failure stays) and returns -code, so `return fail(...)`. */

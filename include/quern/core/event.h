@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef QUERN_CORE_EVENT_H
 #define QUERN_CORE_EVENT_H
-/* Event: the kinds of news, as rows (event.def). Written by lane's event_emit, which takes no other. */
+/* Event: the kinds of news, as rows (event.def). Written by lane's event_emit, which takes no
+ * other. */
 #include <stddef.h>
 
 struct event_row {

@@ -59,7 +59,8 @@ struct order_term {
     bool desc;
 };
 
-int filter_parse(struct ctx *c, const char *text, struct filter *out); /* NULL, "" or blank: n = 0 */
+int filter_parse(struct ctx *c, const char *text,
+                 struct filter *out); /* NULL, "" or blank: n = 0 */
 int order_parse(struct ctx *c, const char *text, struct order_term *out);
 const char *filter_op_text(enum filter_op op); /* "=", "NOT IN" */
 

@@ -80,12 +80,12 @@ enum field_type {
 };
 
 enum field_flag {
-    F_REQUIRED = 1u << 0,  /* absent or null is an error; "" too unless F_EMPTY_OK */
-    F_EMPTY_OK = 1u << 1,  /* "" counts as present for a required string */
-    F_PATH = 1u << 2,      /* comes from the route's {name} */
-    F_QUERY = 1u << 3,     /* comes from the query string (also on POST) */
-    F_ALWAYS = 1u << 4,    /* written even when empty or absent */
-    F_NONFINITE = 1u << 5, /* "NaN", "Infinity", "-Infinity" accepted in text form */
+    F_REQUIRED = 1u << 0,    /* absent or null is an error; "" too unless F_EMPTY_OK */
+    F_EMPTY_OK = 1u << 1,    /* "" counts as present for a required string */
+    F_PATH = 1u << 2,        /* comes from the route's {name} */
+    F_QUERY = 1u << 3,       /* comes from the query string (also on POST) */
+    F_ALWAYS = 1u << 4,      /* written even when empty or absent */
+    F_NONFINITE = 1u << 5,   /* "NaN", "Infinity", "-Infinity" accepted in text form */
     F_NUMBER_TEXT = 1u << 6, /* T_STR that refuses a JSON number with MLflow's type hint (default:
                                 refuse as well); set to accept a number as its text instead */
 };
@@ -97,11 +97,11 @@ struct field {
     enum field_type type;
     unsigned flags;
     size_t offset;
-    const struct shape *sub;    /* T_OBJ, T_LIST */
-    const char *const *names;   /* T_ENUM: NULL-terminated */
-    int64_t min, max;           /* T_I64 range, T_STR/T_LIST length in code points/items; max 0: none */
-    const char *doc;            /* one sentence with unit */
-    const char *alias;          /* second accepted wire name (run_uuid), or NULL */
+    const struct shape *sub;  /* T_OBJ, T_LIST */
+    const char *const *names; /* T_ENUM: NULL-terminated */
+    int64_t min, max;  /* T_I64 range, T_STR/T_LIST length in code points/items; max 0: none */
+    const char *doc;   /* one sentence with unit */
+    const char *alias; /* second accepted wire name (run_uuid), or NULL */
 };
 
 struct shape {
@@ -113,20 +113,34 @@ struct shape {
 };
 
 /* Rows: FIELD(struct log_metric, key, T_STR, F_REQUIRED, "Metric name") */
-#define FIELD(S, m, t, fl, d) {.name = #m, .type = (t), .flags = (fl), .offset = offsetof(S, m), .doc = (d)}
-#define FIELD_AS(S, m, wire, t, fl, d) {.name = (wire), .type = (t), .flags = (fl), .offset = offsetof(S, m), .doc = (d)}
-#define FIELD_SUB(S, m, t, fl, s, d) {.name = #m, .type = (t), .flags = (fl), .offset = offsetof(S, m), .sub = (s), .doc = (d)}
-#define FIELD_ENUM(S, m, fl, ns, d) {.name = #m, .type = T_ENUM, .flags = (fl), .offset = offsetof(S, m), .names = (ns), .doc = (d)}
-#define FIELD_MAX(S, m, t, fl, lo, hi, d) {.name = #m, .type = (t), .flags = (fl), .offset = offsetof(S, m), .min = (lo), .max = (hi), .doc = (d)}
+#define FIELD(S, m, t, fl, d)                                                                      \
+    { .name = #m, .type = (t), .flags = (fl), .offset = offsetof(S, m), .doc = (d) }
+#define FIELD_AS(S, m, wire, t, fl, d)                                                             \
+    { .name = (wire), .type = (t), .flags = (fl), .offset = offsetof(S, m), .doc = (d) }
+#define FIELD_SUB(S, m, t, fl, s, d)                                                               \
+    { .name = #m, .type = (t), .flags = (fl), .offset = offsetof(S, m), .sub = (s), .doc = (d) }
+#define FIELD_ENUM(S, m, fl, ns, d)                                                                \
+    {                                                                                              \
+        .name = #m, .type = T_ENUM, .flags = (fl), .offset = offsetof(S, m), .names = (ns),        \
+        .doc = (d)                                                                                 \
+    }
+#define FIELD_MAX(S, m, t, fl, lo, hi, d)                                                          \
+    {                                                                                              \
+        .name = #m, .type = (t), .flags = (fl), .offset = offsetof(S, m), .min = (lo),             \
+        .max = (hi), .doc = (d)                                                                    \
+    }
 /* SHAPE is visible to other files of the room, SHAPE_LOCAL to its own file only. */
 #define SHAPE_LOCAL(ident, wire, S, ...)                                                           \
     static const struct field ident##_fields[] = {__VA_ARGS__};                                    \
-    static const struct shape ident = {.name = (wire), .size = sizeof(S),                          \
+    static const struct shape ident = {.name = (wire),                                             \
+                                       .size = sizeof(S),                                          \
                                        .fields = ident##_fields,                                   \
                                        .n = sizeof(ident##_fields) / sizeof(ident##_fields[0])}
 #define SHAPE(ident, wire, S, ...)                                                                 \
     static const struct field ident##_fields[] = {__VA_ARGS__};                                    \
-    const struct shape ident = {.name = (wire), .size = sizeof(S), .fields = ident##_fields,       \
+    const struct shape ident = {.name = (wire),                                                    \
+                                .size = sizeof(S),                                                 \
+                                .fields = ident##_fields,                                          \
                                 .n = sizeof(ident##_fields) / sizeof(ident##_fields[0])}
 
 extern const struct shape shape_empty; /* no fields */

@@ -30,10 +30,10 @@ struct buf;
 struct dir;
 
 struct db_options {
-    struct dir *dir;       /* data directory; the file is quern.db in it */
-    size_t queue;          /* operations waiting */
-    size_t batch;          /* most operations per commit */
-    int64_t wal_soft, wal_hard; /* bytes */
+    struct dir *dir;                    /* data directory; the file is quern.db in it */
+    size_t queue;                       /* operations waiting */
+    size_t batch;                       /* most operations per commit */
+    int64_t wal_soft, wal_hard;         /* bytes */
     const struct migration *migrations; /* NULL: the embedded ones */
 };
 
@@ -50,7 +50,7 @@ extern const struct migration db_migrations[]; /* generated from migrations/; en
 int db_open(const struct db_options *o, struct db **out, struct buf *error);
 void db_close(struct db *db); /* drains the queue, truncating checkpoint */
 
-typedef int db_op(struct ctx *c, void *arg);           /* c->db is the writer's connection */
+typedef int db_op(struct ctx *c, void *arg);            /* c->db is the writer's connection */
 typedef void db_done(struct ctx *c, void *arg, int rc); /* writer thread, after the commit */
 
 /* Queues an operation on the caller's context, which the writer holds until done. 0, -ERR_BUSY when
@@ -59,9 +59,10 @@ int db_submit(struct db *db, struct ctx *c, db_op *op, void *arg, db_done *done)
 /* Same, waits. For workers and jobs, never for network threads or the writer itself. */
 int db_write(struct db *db, struct ctx *c, db_op *op, void *arg);
 
-int db_read_begin(struct db *db, struct ctx *c); /* sets c->db to this thread's reader, in a snapshot */
-void db_read_end(struct ctx *c);                 /* c->db = NULL */
-void db_thread_end(struct db *db);               /* closes this thread's reader */
+int db_read_begin(struct db *db,
+                  struct ctx *c);  /* sets c->db to this thread's reader, in a snapshot */
+void db_read_end(struct ctx *c);   /* c->db = NULL */
+void db_thread_end(struct db *db); /* closes this thread's reader */
 
 /* Statements. fmt has a letter per bound value: s text or NULL (const char *), i int64_t, d double,
  * b blob (const void *, size_t), n NULL (no argument). Statements are cached per connection.
@@ -77,7 +78,7 @@ void stmt_end(struct stmt *st);
 int64_t stmt_i64(struct stmt *st, int col);
 double stmt_f64(struct stmt *st, int col);
 bool stmt_null(struct stmt *st, int col);
-char *stmt_text(struct ctx *c, struct stmt *st, int col); /* copy in the arena; NULL for NULL */
+char *stmt_text(struct ctx *c, struct stmt *st, int col);   /* copy in the arena; NULL for NULL */
 const void *stmt_blob(struct stmt *st, int col, size_t *n); /* valid until the next stmt_next */
 /* Runs a statement without rows. Negative on failure. */
 int db_exec(struct ctx *c, const char *sql, const char *fmt, ...);
@@ -99,7 +100,8 @@ void sql_add(struct ctx *c, struct sql *q, const char *text, const char *fmt, ..
 struct stmt *sql_query(struct ctx *c, struct sql *q);
 /* SQL functions available on every connection:
  *   mlflow_like(value, pattern)  case-sensitive LIKE with % and _      mlflow_ilike(...) folded
- *   mlflow_rlike(value, regex)   POSIX extended, linear-time bounded */
+ * There is none for RLIKE: no route offers it, and the C library's regular expressions can take
+ * exponential time. A route that wants it has to bring a matcher that cannot. */
 
 /* Runs after the commit of the operation that registered it, on the writer thread; used to wake
  * schedulers and streams. Dropped when the operation is undone. */
@@ -108,7 +110,8 @@ void db_after_commit(struct ctx *c, void (*fn)(void *arg), void *arg);
 /* Copies the database consistently to dir/name while writing goes on (VACUUM INTO from the writer's
  * handle is not used; backup API in small steps between batches), fsynced. */
 int db_backup(struct db *db, struct ctx *c, struct dir *to, const char *name);
-int db_check(struct db *db, struct ctx *c, struct buf *report); /* quick_check + foreign_key_check */
+int db_check(struct db *db, struct ctx *c,
+             struct buf *report); /* quick_check + foreign_key_check */
 int64_t db_wal_bytes(struct db *db);
 bool db_writable(struct db *db); /* false after a full disk until a write succeeds again */
 const char *db_version(void);    /* SQLite's */

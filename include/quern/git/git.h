@@ -9,11 +9,11 @@ struct ctx;
 struct arena;
 
 struct git_state {
-    bool found;         /* the folder lies in a repository */
-    char commit[41];    /* "" before the first commit */
-    char *branch;       /* NULL when detached */
-    char *remote;       /* origin's URL without user info, or NULL */
-    bool dirty;         /* tracked files differ from the commit */
+    bool found;      /* the folder lies in a repository */
+    char commit[41]; /* "" before the first commit */
+    char *branch;    /* NULL when detached */
+    char *remote;    /* origin's URL without user info, or NULL */
+    bool dirty;      /* tracked files differ from the commit */
 };
 
 /* Reads the state of the repository that holds `folder`. Not found is 0 with found = false. Worker

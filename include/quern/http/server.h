@@ -28,9 +28,9 @@ struct call; /* one request under way */
 struct buf;
 
 struct server_options {
-    const char *listen;        /* "127.0.0.1:7780" */
-    int listen_fd;             /* a socket passed by systemd, or -1 */
-    const char *tls_cert_pem;  /* contents, NULL: plain HTTP */
+    const char *listen;       /* "127.0.0.1:7780" */
+    int listen_fd;            /* a socket passed by systemd, or -1 */
+    const char *tls_cert_pem; /* contents, NULL: plain HTTP */
     const char *tls_key_pem;
     unsigned threads, connections, per_ip;
     int64_t head_ms, body_ms, idle_ms;
@@ -48,7 +48,7 @@ struct server_options {
 
 /* Checks the rows (perm, lane, unique ids and paths, shapes) and binds. -1 and a sentence. */
 int server_start(const struct server_options *o, struct server **out, struct buf *error);
-void server_drain(struct server *s);  /* stop accepting; new requests on kept connections get 503 */
+void server_drain(struct server *s); /* stop accepting; new requests on kept connections get 503 */
 bool server_wait_idle(struct server *s, int64_t ms);
 void server_stop(struct server *s);
 int server_port(const struct server *s); /* the bound one, also for port 0 */
@@ -60,12 +60,13 @@ struct ctx *call_ctx(struct call *k);
 const struct route *call_route(const struct call *k);
 const void *call_in(const struct call *k);
 void *call_out(struct call *k);
-int call_run(struct call *k);            /* runs handler or upload finish with in and out */
+int call_run(struct call *k);             /* runs handler or upload finish with in and out */
 void call_finish(struct call *k, int rc); /* rc 0: send the reply; else the error in the dialect */
 void call_hold(struct call *k); /* suspend: must precede handing it to another thread; a second
                                    call changes nothing */
 /* Bodies over 256 KiB reach dispatch unparsed, so that it can take them off the network thread:
- * until call_decode (or call_run, which does it first) returned 0 there is no call_in or call_out. */
+ * until call_decode (or call_run, which does it first) returned 0 there is no call_in or call_out.
+ */
 bool call_undecoded(const struct call *k);
 int call_decode(struct call *k);
 

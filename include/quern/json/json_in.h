@@ -20,7 +20,8 @@ struct json_t;
 
 /* Parses text to a tree that hangs on the arena. Empty text is {} in MLflow's dialect, else *out is
  * NULL with result 0 (jansson's accessors take NULL for "no such thing"). MLflow's leniency is for
- * syntax alone: duplicate keys, depth, NUL, UTF-8 and numbers out of range are refused there too. */
+ * syntax alone: duplicate keys, depth, NUL, UTF-8 and numbers out of range are refused there too.
+ */
 int json_parse(struct ctx *c, enum dialect d, const char *text, size_t n, struct json_t **out);
 /* Body, query pairs and path pairs into `out` (zeroed by the caller, `shape->size` bytes). For a
  * GET without a query string the body is used (MLflow). A GET's fields come from the query string,

@@ -40,7 +40,8 @@ void jw_key_str(struct json_writer *w, const char *key, const char *s); /* NULL 
 void jw_key_i64(struct json_writer *w, const char *key, int64_t v);
 void jw_key_f64(struct json_writer *w, const char *key, double v);
 void jw_key_bool(struct json_writer *w, const char *key, bool v);
-/* "3.0", "1e+30": the double form used everywhere; out[32]. NaN and infinities with their quotes. */
+/* "3.0", "1e+30": the double form used everywhere; out[32]. NaN and infinities with their quotes.
+ */
 size_t json_double(double v, char out[32]);
 
 #endif

@@ -26,7 +26,7 @@ struct lane_options {
 };
 
 struct lanes *lanes_start(const struct lane_options *o);
-void lanes_stop(struct lanes *l); /* finishes what is queued */
+void lanes_stop(struct lanes *l);                /* finishes what is queued */
 void lane_dispatch(struct call *k, void *lanes); /* server_options.dispatch */
 void lane_thread_end(void *lanes);               /* server_options.thread_end */
 
@@ -34,8 +34,8 @@ void lane_thread_end(void *lanes);               /* server_options.thread_end */
 int lane_work(struct lanes *l, void (*job)(struct ctx *c, void *arg), void *arg);
 struct db *lanes_db(struct lanes *l);
 
-/* Event: one of event.def's rows, written to the outbox in the transaction of the change it tells of; listeners run after
- * the commit on the writer thread and must only wake somebody. */
+/* Event: one of event.def's rows, written to the outbox in the transaction of the change it tells
+ * of; listeners run after the commit on the writer thread and must only wake somebody. */
 int event_emit(struct ctx *c, const char *type, const char *subject_ref, const char *json_data);
 typedef void event_listener(const char *type, const char *subject_ref, int64_t seq, void *arg);
 void event_listen(event_listener *fn, void *arg); /* before lanes_start */

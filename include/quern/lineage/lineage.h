@@ -20,6 +20,7 @@ int lineage_relabel(struct ctx *c, const char *ref, const char *label);
 /* A thing got another name: node and edges follow. An unknown `from` is fine. */
 int lineage_rename(struct ctx *c, const char *from, const char *to);
 
-extern const struct route_list lineage_routes; /* GET /api/v1/lineage?node=&direction=&depth=&format= */
+extern const struct route_list
+    lineage_routes; /* GET /api/v1/lineage?node=&direction=&depth=&format= */
 
 #endif

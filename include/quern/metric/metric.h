@@ -18,7 +18,7 @@ enum metric_id {
 enum metric_type { METRIC_COUNTER, METRIC_GAUGE, METRIC_HISTOGRAM };
 
 struct metric_row {
-    const char *name;   /* quern_http_requests_total */
+    const char *name; /* quern_http_requests_total */
     enum metric_type type;
     const char *labels; /* "route,method,status" or "" */
     const char *help;

@@ -5,8 +5,8 @@
  * slot number (serving.md 4.2), no header of it is needed. Sessions run on the caller's thread:
  * intra-op 1, inter-op 1, sequential, no spinning, memory pattern off. A session is immutable and
  * may be run by many threads at once. Functions that fail fill c->err: ERR_NOT_READY without the
- * library, ERR_INVALID for a wrong name, type or shape (the text names the input), ERR_UNPROCESSABLE
- * for a file that is no model. */
+ * library, ERR_INVALID for a wrong name, type or shape (the text names the input),
+ * ERR_UNPROCESSABLE for a file that is no model. */
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -49,11 +49,11 @@ void onnx_timeout(int64_t ms);
 void onnx_watch(void); /* one thread; tells runs past their time to stop */
 
 /* What a model file says of itself before the runtime sees it: a walk over the protobuf's wire form
- * that keeps nothing but the names of external tensor files. ERR_UNPROCESSABLE for bytes that are no
- * ONNX model, and for an external name that is not a plain relative one. */
+ * that keeps nothing but the names of external tensor files. ERR_UNPROCESSABLE for bytes that are
+ * no ONNX model, and for an external name that is not a plain relative one. */
 struct onnx_scan {
     int64_t ir_version;
-    const char *producer; /* arena; "" when not said */
+    const char *producer;  /* arena; "" when not said */
     const char **external; /* arena, each once, in order of appearance */
     size_t nexternal;
 };

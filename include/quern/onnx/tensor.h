@@ -35,8 +35,8 @@ struct tensor {
     enum dtype dtype;
     size_t rank;
     int64_t shape[TENSOR_MAX_RANK];
-    size_t count; /* product of shape */
-    void *data;   /* count elements */
+    size_t count;               /* product of shape */
+    void *data;                 /* count elements */
     const char *const *classes; /* labels along the last axis (ZipMap), or NULL */
 };
 
@@ -48,8 +48,8 @@ struct tensor_spec {
     const char *const *classes;     /* unknown before a run: NULL */
 };
 
-const char *dtype_name(enum dtype t);  /* OIP's: "BOOL" "FP32" "BYTES" */
+const char *dtype_name(enum dtype t);               /* OIP's: "BOOL" "FP32" "BYTES" */
 int dtype_parse(const char *name, enum dtype *out); /* 0 or -1 */
-size_t dtype_size(enum dtype t);       /* bytes; sizeof(struct bytes) for BYTES */
+size_t dtype_size(enum dtype t);                    /* bytes; sizeof(struct bytes) for BYTES */
 
 #endif

@@ -29,7 +29,7 @@ struct pipeline_options {
     const char *public_url; /* handed to steps as MLFLOW_TRACKING_URI */
     unsigned parallel;
     int64_t log_cap;
-    const char *env_allow;  /* comma-separated names */
+    const char *env_allow;          /* comma-separated names */
     bool (*auth_needed)(void *arg); /* steps get a token anyway; for messages */
     void *auth_arg;
 };

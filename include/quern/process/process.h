@@ -9,8 +9,8 @@
  * The keeper is single-threaded, its own session and a child subreaper. It takes an exclusive
  * open-file-description lock on FOLDER/lock and refuses to go on if FOLDER/keeper.json or
  * FOLDER/status.json exists, so a second start of one attempt is harmless. It writes
- * FOLDER/keeper.json (pid, start time of /proc, boot id, argv, names of the environment), starts the
- * command (argv array, exactly the environment of the spec, own process group, rlimits, no new
+ * FOLDER/keeper.json (pid, start time of /proc, boot id, argv, names of the environment), starts
+ * the command (argv array, exactly the environment of the spec, own process group, rlimits, no new
  * privileges, stdin /dev/null, descriptors closed), copies its stdout and stderr into the log with
  * a stamp per line, enforces the timeout (TERM to the whole tree, KILL after the grace), on exit
  * kills what is left of the tree, and writes FOLDER/status.json atomically (tmp, fsync, rename,
@@ -57,15 +57,15 @@ struct process_spec {
 enum process_state { PROCESS_UNSTARTED, PROCESS_RUNNING, PROCESS_ENDED, PROCESS_LOST };
 
 struct process_status {
-    int exit_code;          /* -1 when ended by a signal or never started */
-    int signal;             /* 0 when it exited */
+    int exit_code; /* -1 when ended by a signal or never started */
+    int signal;    /* 0 when it exited */
     bool timed_out;
     bool cancelled;
-    bool start_failed;      /* the command could not be executed; `reason` says why */
-    const char *reason;     /* one sentence, arena */
+    bool start_failed;            /* the command could not be executed; `reason` says why */
+    const char *reason;           /* one sentence, arena */
     int64_t started_ms, ended_ms; /* wall */
-    int64_t cpu_ms;         /* user + system of the whole tree that was waited for */
-    int64_t peak_rss_bytes; /* largest of the tree */
+    int64_t cpu_ms;               /* user + system of the whole tree that was waited for */
+    int64_t peak_rss_bytes;       /* largest of the tree */
     int64_t log_bytes, log_dropped_bytes;
 };
 
@@ -75,8 +75,9 @@ typedef void process_exited(const char *folder, void *arg);
 int watcher_start(const char *self_exe, process_exited *exited, void *arg, struct watcher **out);
 void watcher_stop(struct watcher *w); /* children go on */
 
-/* `folder` is relative to `root` (below the data directory) and is made here. Fills c->err. An attempt
- * that runs already is watched and that is all; one that ended or was lost is ERR_CONFLICT. */
+/* `folder` is relative to `root` (below the data directory) and is made here. Fills c->err. An
+ * attempt that runs already is watched and that is all; one that ended or was lost is ERR_CONFLICT.
+ */
 int process_start(struct watcher *w, struct ctx *c, struct dir *root, const char *folder,
                   const struct process_spec *spec);
 int process_adopt(struct watcher *w, struct ctx *c, struct dir *root, const char *folder,
@@ -102,7 +103,7 @@ int process_run(struct ctx *c, const struct process_spec *spec, const void *inpu
                 size_t cap, struct process_result *out);
 
 /* Log reading: lines from a byte offset; *next is where to go on. `follow` readers poll it. */
-int process_log_read(struct ctx *c, struct dir *root, const char *folder, int64_t offset, size_t max,
-                     char **data, size_t *n, int64_t *next);
+int process_log_read(struct ctx *c, struct dir *root, const char *folder, int64_t offset,
+                     size_t max, char **data, size_t *n, int64_t *next);
 
 #endif

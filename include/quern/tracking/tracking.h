@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef QUERN_TRACKING_TRACKING_H
 #define QUERN_TRACKING_TRACKING_H
-/* Tracking: experiments, runs, params, metrics, tags, inputs, logged models, with MLflow's paths and
- * JSON. What rooms to the right may call is here. */
+/* Tracking: experiments, runs, params, metrics, tags, inputs, logged models, with MLflow's paths
+ * and JSON. What rooms to the right may call is here. */
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -13,8 +13,8 @@ int experiment_ensure(struct ctx *c, const char *name, int64_t *id);
 
 struct run_new {
     int64_t experiment_id;
-    const char *name;    /* NULL: a random one */
-    const char *user;    /* NULL: "" */
+    const char *name; /* NULL: a random one */
+    const char *user; /* NULL: "" */
     int64_t start_ms;
     struct pairs tags;
 };
@@ -28,7 +28,8 @@ int run_metric(struct ctx *c, const char *run_id, const char *key, double *value
 int run_metrics(struct ctx *c, const char *run_id, struct fpairs *out); /* all latest values */
 /* Inside a write: points at step 0 for metrics the run has no point of yet; others, and names that
  * metrics cannot have, are left as they are. Repeating is harmless. */
-int run_log_metrics(struct ctx *c, const char *run_id, const struct fpairs *values, int64_t time_ms);
+int run_log_metrics(struct ctx *c, const char *run_id, const struct fpairs *values,
+                    int64_t time_ms);
 int run_artifact_root(struct ctx *c, const char *run_id, char **logical_path);
 
 struct logged_model_info {
