@@ -308,6 +308,7 @@ static int move_step(struct ctx *c, struct settlement *s) {
         not_before = c->now_ms + (LOSS_WAIT_MS << losses); /* what took it may take the next, too */
     }
     bool own = to == STEP_SUCCEEDED;
+    s->again = to == STEP_QUEUED;
     int rc =
         db_exec(c,
                 "UPDATE pipeline_step SET failures = ?, losses = ?, not_before_ms = ?, result = ?, "

@@ -35,6 +35,7 @@ struct settlement {
     const char *tracking_run_id;      /* select: the chosen one's; else NULL */
     double random;                    /* 0..1, for the jitter of a retry */
     bool settled;                     /* out: the state had not been written before */
+    bool again;                       /* out: the step goes on with another attempt */
 };
 /* C: inside a write. */
 int attempt_settle(struct ctx *c, struct settlement *s);

@@ -10,17 +10,35 @@
 #include "quern/crypto/crypto.h"
 #include "substitution.h"
 
+/* What a command may get together: a parameter named again and again must not fill the memory, and
+ * the kernel takes no more. */
+#define COMMAND_CAP ((size_t)2 << 20)
+
+static int text_of(struct ctx *c, const char *template, json_t *root, size_t *left, json_t **out) {
+    char *text;
+    int rc = substitute_text(c, template, root, &text);
+    size_t n = rc ? 0 : strlen(text) + 1;
+    if (n > *left) {
+        rc = fail(c, ERR_TOO_LARGE,
+                  "arguments and environment of the step are longer than 2 MiB together; hand over "
+                  "large values in a file (QUERN_PARAMS, an input)");
+    }
+    *left -= rc ? 0 : n;
+    *out = rc ? NULL : json_string(text);
+    return rc;
+}
+
 static int texts(struct ctx *c, const struct strs *list, json_t *root, json_t *into,
-                 const char *name) {
+                 const char *name, size_t *left) {
     json_t *out = json_array();
     json_object_set_new(into, name, out);
     for (size_t i = 0; i < list->n; i++) {
-        char *text;
-        int rc = substitute_text(c, list->items[i], root, &text);
+        json_t *text;
+        int rc = text_of(c, list->items[i], root, left, &text);
         if (rc) {
             return rc;
         }
-        json_array_append_new(out, json_string(text));
+        json_array_append_new(out, text);
     }
     return 0;
 }
@@ -28,18 +46,19 @@ static int texts(struct ctx *c, const struct strs *list, json_t *root, json_t *i
 int cache_key(struct ctx *c, const struct cache_facts *f, char key[65]) {
     const struct step *s = f->step;
     json_t *facts = json_on_arena(c, json_object()), *map = json_object();
+    size_t left = COMMAND_CAP;
     json_object_set_new(facts, "key", json_string("quern-step-1"));
-    int rc = texts(c, &s->argv, f->root, facts, "argv");
-    rc = rc ? rc : texts(c, &s->cache_key, f->root, facts, "extra");
+    int rc = texts(c, &s->argv, f->root, facts, "argv", &left);
+    rc = rc ? rc : texts(c, &s->cache_key, f->root, facts, "extra", &left);
     json_object_set_new(facts, "env", map);
     for (size_t i = 0; f->pipeline_env && i < f->pipeline_env->n; i++) {
         json_object_set_new(map, f->pipeline_env->items[i].key,
                             json_string(f->pipeline_env->items[i].value));
     }
     for (size_t i = 0; rc == 0 && i < s->env.n; i++) {
-        char *text;
-        rc = substitute_text(c, s->env.items[i].value, f->root, &text);
-        json_object_set_new(map, s->env.items[i].key, rc ? json_null() : json_string(text));
+        json_t *text;
+        rc = text_of(c, s->env.items[i].value, f->root, &left, &text);
+        json_object_set_new(map, s->env.items[i].key, rc ? json_null() : text);
     }
     json_object_set_new(facts, "params", map = json_object());
     for (size_t i = 0; i < s->params.n; i++) {

@@ -30,14 +30,19 @@ void job_launch(struct ctx *c, void *launch);
 void job_settle(struct ctx *c, void *folder); /* heap text */
 void job_builtin(struct ctx *c, void *launch);
 void job_adopt(struct ctx *c, void *place); /* heap struct attempt_place, see place_keep */
-/* Puts a job on a worker, or keeps it until there is room. While the daemon stops it is dropped: what
- * it was about is on record and taken up at the next start. */
+/* Puts a job on a worker, or keeps it until there is room. While the daemon stops it is dropped:
+ * what it was about is on record and taken up at the next start. */
 void executor_job(void (*job)(struct ctx *c, void *arg), void *arg);
 /* Same, after a while: for what a full disk or a full table of descriptors stood in the way of. */
 void executor_job_later(void (*job)(struct ctx *c, void *arg), void *arg);
 
 /* After a restart, before the first pass: adopts, records or takes back what was under way. */
 int executor_reconcile(struct ctx *c);
+
+/* ---- prune.c; folder is the keeper's */
+void attempt_tidy(struct ctx *c, const char *folder); /* all but the log */
+void attempt_keep(struct ctx *c, const struct run_row *run);
+void job_tidy(struct ctx *c, void *unused); /* what a crash kept from being tidied */
 
 /* Transaction B. */
 int running_write(struct ctx *c, const struct run_view *v, const struct step_row *row,

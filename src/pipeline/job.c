@@ -160,6 +160,11 @@ void job_launch(struct ctx *c, void *arg) {
             .reason = arena_printf(c->arena, "the step could not be started: %s",
                                    l->c.err.message ? l->c.err.message : "unknown"),
         };
+        /* A late keeper of an earlier daemon then ends by itself. */
+        if (process_cancel(executor.watcher, c, executor.o.data, l->folder)) {
+            err_clear(c); /* there is no folder for it to come up in */
+        }
+        attempt_tidy(c, l->folder); /* half made, perhaps for want of room */
         settle_write_wait(c, &s);
     }
     launch_free(l);
@@ -257,12 +262,16 @@ static int find_end(struct ctx *c, const char *folder, struct process_status *p,
     return 0;
 }
 
-/* Sources and inputs can be made again, outputs are blobs now; the log stays. What a failed attempt
- * left stays for whoever looks into it. */
-static void tidy(struct ctx *c, const char *base) {
-    static const char *const folders[] = {"src", "in", "out"};
-    for (size_t i = 0; i < ARRAY_LEN(folders); i++) {
-        dir_remove_tree(executor.o.data, arena_printf(c->arena, "%s/%s", base, folders[i]));
+static void clean_up(struct ctx *c, const struct settlement *s) {
+    if (s->outcome == OUTCOME_SUCCEEDED || s->again) {
+        attempt_tidy(c, s->attempt->folder);
+    } else {
+        attempt_keep(c, &s->view->run);
+    }
+    if (s->attempt->number > 1) { /* kept until the step was tried again */
+        const char *before =
+            attempt_place_path(c, s->view->run.id, s->row->name, s->attempt->number - 1);
+        attempt_tidy(c, arena_printf(c->arena, "%s/keeper", before));
     }
 }
 
@@ -327,8 +336,8 @@ static int settle_folder(struct ctx *c, const char *folder) {
     rc = rc ? rc : settle_write(c, &s);
     FAILPOINT("settled");
     collection_unpin(&s.outputs);
-    if (rc == 0 && s.outcome == OUTCOME_SUCCEEDED) {
-        tidy(c, base);
+    if (rc == 0 && s.settled) {
+        clean_up(c, &s);
     }
     return rc;
 }

@@ -161,6 +161,10 @@ struct attempt_place {
     const char *state;
 };
 int attempt_find(struct ctx *c, const char *folder, struct attempt_place *out);
+/* Keepers' folders of ended attempts: of one run of any project; of succeeded ones in active runs.
+ */
+int folders_of_run(struct ctx *c, const char *run_id, struct strs *out);
+int folders_succeeded(struct ctx *c, struct strs *out);
 int attempts_active(struct ctx *c, struct attempt_place **out, size_t *n);
 
 /* ---- output_store.c */

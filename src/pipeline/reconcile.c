@@ -102,6 +102,7 @@ int executor_reconcile(struct ctx *c) {
     }
     rc = attempts_active(c, &places, &n);
     db_read_end(c);
+    executor_job(job_tidy, NULL);
     for (size_t i = 0; rc == 0 && i < n; i++) {
         struct ctx one;
         ctx_begin(&one);

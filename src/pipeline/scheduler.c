@@ -93,7 +93,7 @@ static void job_drop(struct job *j) {
     if (j->run == job_settle || j->run == job_adopt) {
         free(j->arg);
     } else {
-        launch_free(j->arg);
+        launch_free(j->arg); /* job_tidy has none */
     }
     free(j);
 }

@@ -221,3 +221,37 @@ int attempts_active(struct ctx *c, struct attempt_place **out, size_t *n) {
     stmt_end(st);
     return rc;
 }
+
+static int folders_read(struct ctx *c, struct stmt *st, struct strs *out) {
+    int rc;
+    *out = (struct strs){0};
+    while ((rc = stmt_next(st)) > 0) {
+        out->items = rows_grown(c, out->items, out->n, sizeof *out->items);
+        out->items[out->n++] = stmt_text(c, st, 0);
+    }
+    stmt_end(st);
+    return rc;
+}
+
+int folders_of_run(struct ctx *c, const char *run_id, struct strs *out) {
+    return folders_read(
+        c,
+        db_query(c,
+                 "SELECT a.folder FROM pipeline_step s JOIN pipeline_attempt a ON a.step_id = s.id "
+                 "WHERE s.run_id = ? AND a.folder IS NOT NULL AND a.state NOT IN ('launching', "
+                 "'running', 'unstarted')",
+                 "s", run_id),
+        out);
+}
+
+int folders_succeeded(struct ctx *c, struct strs *out) {
+    return folders_read(
+        c,
+        db_query(
+            c,
+            "SELECT a.folder FROM pipeline_run r JOIN pipeline_step s ON s.run_id = r.id JOIN "
+            "pipeline_attempt a ON a.step_id = s.id WHERE r.state IN ('queued', 'running') AND "
+            "a.folder IS NOT NULL AND a.state = 'succeeded'",
+            ""),
+        out);
+}

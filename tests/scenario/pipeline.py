@@ -349,6 +349,44 @@ def evaluated_elsewhere(s):
     assert "auc is 0.94, not better than ev/2 (0.95)" in r["reason"], r["reason"]
 
 
+def folders_go(s):
+    """Of an attempt that ended well or was tried again the log stays; the last failed one is kept
+    for looking into, of the 20 newest runs that failed."""
+    def left(run_id, attempt):
+        return sorted(os.listdir(os.path.join(s.data, "work", run_id, "a", str(attempt))))
+    flag = os.path.join(tmp, "go")
+    d = {"name": "left", "files": ["l.py"], "steps": {"a": {
+        "run": [PY, "l.py", flag], "retry": {"count": 1, "backoff": "10ms"}, "cache": False, "outputs": {"o": "o"}}}}
+    f = {"l.py": "import os,sys\nprint('tried', flush=True)\nopen('o','w').write('o')\nsys.exit(not os.path.exists(sys.argv[1]))\n"}
+    first = run(s, d, f, "failed")["id"]
+    time.sleep(0.1)
+    assert (left(first, 1), left(first, 2)) == (["keeper"], ["in", "keeper", "out", "src"]), (left(first, 1), left(first, 2))
+    open(flag, "w").close()
+    assert s.post(f"/api/v1/pipeline-runs/{first}/retry").status == 202
+    wait(s, first, "succeeded")
+    time.sleep(0.1)
+    assert [left(first, n) for n in (1, 2, 3)] == [["keeper"]] * 3, [left(first, n) for n in (1, 2, 3)]
+    assert all(log(s, first, "a", attempt=n).startswith("tried") for n in (1, 2, 3))
+    os.unlink(flag)
+    d["steps"]["a"]["retry"] = 0
+    failed = [run(s, d, f, "failed")["id"] for _ in range(22)]
+    time.sleep(0.1)
+    kept = [r for r in failed if "src" in left(r, 1)]
+    assert kept == failed[2:], [left(r, 1) for r in failed]
+
+
+def bombs(s):
+    """A parameter named thousands of times fills neither memory nor a command line."""
+    r = run(s, {"name": "bomb", "params": {"x": "y" * 500000}, "steps": {
+        "a": {"run": ["echo", *["${params.x}"] * 3000]},
+        "b": {"run": ["true"], "env": {f"E{i}": "${params.x}" for i in range(3000)}}}}, state="failed")
+    for x in r["steps"]:
+        assert "longer than 2 MiB together" in x["reason"], brief(r)[:300]
+    with open(f"/proc/{s.process.pid}/status") as f:
+        peak = next(int(line.split()[1]) for line in f if line.startswith("VmHWM"))
+    assert peak < 700_000, f"{peak} kB"
+
+
 def conditions(s):
     d = {"name": "when", "params": {"go": False, "n": 3}, "steps": {
         "a": {"run": [PY, "-c", "open('v.json','w').write('{\"rows\": 10, \"kind\": \"big\"}')"],
@@ -625,7 +663,7 @@ def kill_at_random(data, kills=12):
 try:
     names = sys.argv[1:]
     calls = [a_step_sees_its_world, fan_out_and_select, retries, timeouts, cancels, caching,
-             gates_and_registration, evaluated_elsewhere, conditions, logs_and_events, hostile_arguments,
+             gates_and_registration, evaluated_elsewhere, folders_go, bombs, conditions, logs_and_events, hostile_arguments,
              outputs_are_checked, refusals, retry_from_failed, stored, limits, a_lost_keeper]
     with Server(args=["--pipeline-parallel", "3", "--log-level", "warn"], env={"DAEMON_ONLY": "1"}) as server:
         for call in calls:

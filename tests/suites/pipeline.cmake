@@ -8,3 +8,6 @@ if(QUERN_SANITIZE)
   set_tests_properties(scenario.pipeline_crash PROPERTIES LABELS full TIMEOUT 300
                        ENVIRONMENT QUERN_BIN=$<TARGET_FILE:quern>)
 endif()
+add_test(NAME scenario.pipeline_disk COMMAND ${QUERN_PYTHON} ${CMAKE_SOURCE_DIR}/tests/scenario/pipeline_disk.py)
+set_tests_properties(scenario.pipeline_disk PROPERTIES LABELS full TIMEOUT 120 SKIP_RETURN_CODE 77
+                     ENVIRONMENT QUERN_BIN=$<TARGET_FILE:quern>)
