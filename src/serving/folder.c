@@ -133,6 +133,10 @@ static int copy_one(struct ctx *c, const struct artifact_entry *e, struct dir *d
 
 static int copy_external(struct ctx *c, const struct folder *f, struct dir *dir, const char *name,
                          const char *external, int64_t *room) {
+    if (strcmp(external, "model.onnx") == 0) /* what the copy of the graph is called */
+        return fail(c, ERR_UNPROCESSABLE,
+                    "the model keeps tensors in the file 'model.onnx', which is its own; save them "
+                    "beside it under another name");
     const char *logical = below(f, f->onnx);
     const char *slash = strrchr(logical, '/');
     const char *want = arena_printf(c->arena, "%s%.*s%s", f->base,

@@ -372,7 +372,7 @@ static int scan_input_member(struct scan *s, struct input *in, struct bytes key)
 
 static int scan_input(struct scan *s, size_t index, const char **raw, size_t *nraw,
                       struct tensor *out) {
-    struct input in = {.t = {.name = arena_printf(s->c->arena, "#%zu", index)}};
+    struct input in = {.t = {.name = index ? arena_printf(s->c->arena, "#%zu", index) : "#0"}};
     if (scan_peek(s) != '{')
         return fail_field(s->c, ERR_INVALID, "inputs", "inputs[%zu] is %s; it must be an object",
                           index, scan_kind(s));

@@ -306,6 +306,10 @@ def external_tensors(lab):
         v = lab.register_file(f"external-bad{i}", bad.SerializeToString())
         e = lab.deploy(f"external-bad{i}", f"models:/external-bad{i}/{v}")
         assert e["state"] == "failed" and "plain relative" in e["reason"], e
+    bad.graph.initializer[0].external_data[0].value = "model.onnx"
+    v = lab.register_file("external-self", bad.SerializeToString())
+    e = lab.deploy("external-self", f"models:/external-self/{v}")
+    assert e["state"] == "failed" and "which is its own" in e["reason"], e
     lab.server.request("DELETE", "/api/v1/endpoints/external-lost")
 
 
