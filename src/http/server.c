@@ -266,6 +266,7 @@ int server_start(const struct server_options *o, struct server **out, struct buf
     const struct wires_options times = {
         .head_ms = o->head_ms, .body_ms = o->body_ms, .idle_ms = o->idle_ms};
     s->wires = wires_new(&times);
+    wires_listen(s->wires, fd, o->threads);
     if (daemon_start(s)) {
         s->own_listen = false; /* the library has closed it */
         buf_puts(error, s->tls ? "the HTTP server did not start; certificate and key must be PEM "

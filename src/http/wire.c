@@ -7,12 +7,15 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
+#include <unistd.h>
 
 #include "quern/base/arena.h"
 #include "quern/base/clock.h"
@@ -20,6 +23,7 @@
 #define FDS_MAX 131072
 #define DROP_MAX (1u << 20)    /* bytes read and thrown away behind a refusal */
 #define LINGER_NS 2000000000LL /* given to a refused client to read the answer */
+#define DECLINE_MAX 64u        /* then a thread accepts more than its share */
 #define KEEP_CAP 8192u         /* an idle connection keeps no larger buffer */
 #define SEND_STALL_MS 60000u   /* a peer that takes nothing of an answer */
 
@@ -39,14 +43,21 @@ struct wires {
     struct wire *first;
     _Atomic size_t count;
     struct wires_options o;
+    int listen_fd;
+    unsigned threads;
 };
 
 /* Which descriptors are connections of a server. Written by the thread that accepts or closes one,
  * read by whoever calls recv. */
 static _Atomic(struct wire *) table[FDS_MAX];
+/* Which descriptors are listened on, by whom. */
+static _Atomic(struct wires *) listening[FDS_MAX];
+static _Thread_local unsigned mine; /* connections of this network thread */
 
 ssize_t recv(int fd, void *data, size_t n, int flags);
 ssize_t gnutls_record_recv(void *session, void *data, size_t n);
+/* The header's accept4 takes a union of addresses that ISO C cannot define again. */
+int accept_share(int fd, struct sockaddr *peer, socklen_t *size, int flags) __asm__("accept4");
 
 static void tls_find(void) {
     /* POSIX lets an object pointer from dlsym be used as a function; ISO C has no cast for it. */
@@ -148,12 +159,23 @@ struct wires *wires_new(const struct wires_options *o) {
     struct wires *w = mem_alloc(sizeof(*w));
     pthread_mutex_init(&w->lock, NULL);
     w->o = *o;
+    w->listen_fd = -1;
     return w;
+}
+
+void wires_listen(struct wires *w, int fd, unsigned threads) {
+    if (fd < 0 || fd >= FDS_MAX)
+        return;
+    w->listen_fd = fd;
+    w->threads = threads;
+    atomic_store(&listening[fd], w);
 }
 
 void wires_free(struct wires *w) {
     if (!w)
         return;
+    if (w->listen_fd >= 0)
+        atomic_store(&listening[w->listen_fd], NULL);
     pthread_mutex_destroy(&w->lock);
     free(w);
 }
@@ -193,6 +215,7 @@ struct wire *wire_open(struct wires *all, int fd, void *tls, const struct sockad
     all->first = w;
     pthread_mutex_unlock(&all->lock);
     atomic_fetch_add_explicit(&all->count, 1, memory_order_relaxed);
+    mine++;
     atomic_store_explicit(&table[fd], w, memory_order_release);
     return w;
 }
@@ -211,6 +234,7 @@ void wire_close(struct wire *w) {
         w->next->prev = w->prev;
     pthread_mutex_unlock(&all->lock);
     atomic_fetch_sub_explicit(&all->count, 1, memory_order_relaxed);
+    mine -= mine > 0; /* at the very end another thread may close them */
     free(w->in);
     free(w);
 }
@@ -384,6 +408,23 @@ static ssize_t checked_recv(struct wire *w, char *out, size_t n, int flags) {
             return got ? (ssize_t)got : -1;
         }
     }
+}
+
+/* Network threads wait on one listening socket, and the first to wake takes ten connections at a
+ * time: a burst would end up with one of them. A thread that has more than its share says that
+ * there is nothing, so that another comes; not for long, since the others may be at work. */
+int accept_share(int fd, struct sockaddr *peer, socklen_t *size, int flags) {
+    static _Thread_local unsigned declined;
+    struct wires *w =
+        fd >= 0 && fd < FDS_MAX ? atomic_load_explicit(&listening[fd], memory_order_acquire) : NULL;
+    if (w && w->threads > 1 && mine > wires_count(w) / w->threads && declined < DECLINE_MAX) {
+        declined++;
+        sched_yield();
+        errno = EAGAIN;
+        return -1;
+    }
+    declined = 0;
+    return (int)syscall(SYS_accept4, fd, peer, size, flags);
 }
 
 ssize_t recv(int fd, void *data, size_t n, int flags) {

@@ -47,6 +47,8 @@ struct wires_options {
 bool wire_installed(bool tls);
 
 struct wires *wires_new(const struct wires_options *o);
+/* From here on connections of this socket are shared out evenly among so many network threads. */
+void wires_listen(struct wires *w, int fd, unsigned threads);
 void wires_free(struct wires *w); /* after the last connection was closed */
 void wires_reap(struct wires *w); /* called every 100 ms or so: enforces deadlines */
 size_t wires_count(const struct wires *w);

@@ -258,6 +258,51 @@ static void logged(void) {
     buf_free(&text);
 }
 
+/* A burst of connections is shared by the network threads. */
+static void shared_out(void) {
+    enum { N = 32 };
+    int fds[N];
+    int kept = dup(STDERR_FILENO), file = memfd_create("log", MFD_CLOEXEC);
+    struct sockaddr_in to = {.sin_family = AF_INET,
+                             .sin_port = htons((unsigned short)port),
+                             .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    for (int i = 0; i < N; i++) {
+        fds[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        CHECK(connect(fds[i], (struct sockaddr *)&to, sizeof(to)) == 0 || errno == EINPROGRESS);
+    }
+    for (int i = 0; i < 100 && server_connections(server) < N; i++)
+        clock_sleep_ms(10);
+    CHECK_INT(server_connections(server), N);
+    dup2(file, STDERR_FILENO);
+    log_init(LOG_INFO, LOG_JSON);
+    for (int i = 0; i < N; i++) {
+        client_puts(fds[i], "GET /cookie HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+        struct answer a = {0};
+        struct pollfd p = {.fd = fds[i], .events = POLLIN};
+        a.len = (size_t)poll(&p, 1, 2000);
+        CHECK_INT(a.len, 1);
+        close(fds[i]);
+    }
+    for (int i = 0; i < 100 && server_connections(server); i++)
+        clock_sleep_ms(10);
+    log_init(LOG_ERROR, LOG_PLAIN);
+    dup2(kept, STDERR_FILENO);
+    close(kept);
+    static char log[65536];
+    ssize_t n = pread(file, log, sizeof(log) - 1, 0);
+    close(file);
+    log[n > 0 ? n : 0] = '\0';
+    int first = 0, second = 0;
+    for (const char *p = log; (p = strstr(p, "\"thread\":\"http-")); p += 16) {
+        first += p[15] == '0';
+        second += p[15] == '1';
+    }
+    CHECK_INT(first + second, N);
+    CHECK(first >= N / 4 && second >= N / 4);
+    if (first < N / 4 || second < N / 4)
+        printf("  %d and %d\n", first, second);
+}
+
 /* Readers of network threads are closed even where every request brought its own id. */
 static void threads_end(void) {
     struct server_options o = fixture_options();
@@ -283,6 +328,7 @@ int main(void) {
     RUN(unwanted_body);
     RUN(nearest);
     RUN(logged);
+    RUN(shared_out);
     server_stop(server);
     RUN(threads_end);
     return CHECK_END();
