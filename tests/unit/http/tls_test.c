@@ -78,7 +78,7 @@ static void good(void) {
     CHECK_INT(a.status, 200);
     CHECK_STR(a.body, "pong\n");
     CHECK(!a.closed);
-    a = ask("POST /raw HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+    a = ask("POST /raw HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked \r\n\r\n"
             "3\r\nabc\r\n0\r\n\r\nGET /slow HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
     CHECK_INT(a.answers, 2);
     CHECK_HAS(a.text, "abc");
@@ -94,6 +94,7 @@ static void bad(void) {
         "POST /raw HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nContent-Length: 10\r\n\r\nhello",
         "POST /raw HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nZ\r\n",
         "GET /a/../b HTTP/1.1\r\nHost: x\r\n\r\n",
+        "GET /ping HTTP/1.1\r\nHost: x\r\nOrigin: a\r\nOrigin: b\r\n\r\n",
     };
     for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
         char text[512];
