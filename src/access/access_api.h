@@ -14,9 +14,20 @@ struct principal_out {
     struct opt_i64 created_ms;
 };
 
+/* Lists are cut into pages: the query of each of them. */
+struct page_in {
+    struct opt_i64 max_results;
+    const char *page_token;
+};
+extern const struct shape page_in_shape;
+
 extern const char *const role_names[];
 extern const struct shape principal_in_shape;
 extern const struct shape principal_shape;
+
+/* The page asked for: at most *limit rows behind *offset. A list reads one row more to know whether
+ * another page follows. */
+int page_read(struct ctx *c, const struct page_in *in, int64_t *limit, int64_t *offset);
 
 /* ASCII identifier of D2's grammar. */
 int name_check(struct ctx *c, const char *field, const char *name);

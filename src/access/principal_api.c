@@ -8,6 +8,7 @@
 #include "quern/base/arena.h"
 #include "quern/base/str.h"
 #include "quern/core/ctx.h"
+#include "quern/core/page.h"
 #include "quern/crypto/crypto.h"
 #include "quern/db/db.h"
 
@@ -31,12 +32,23 @@ SHAPE(principal_shape, "Principal", struct principal_out,
       FIELD(struct principal_out, role, T_STR, 0, "Role on the project of the request"),
       FIELD(struct principal_out, created_ms, T_I64, F_ALWAYS, "Milliseconds since the epoch"));
 
+SHAPE(page_in_shape, "Page", struct page_in,
+      FIELD_MAX(struct page_in, max_results, T_I64, F_QUERY, 1, 1000, "Rows per page; default 100"),
+      FIELD(struct page_in, page_token, T_STR, F_QUERY, "next_page_token of the page before"));
+
+int page_read(struct ctx *c, const struct page_in *in, int64_t *limit, int64_t *offset) {
+    *limit = in->max_results.set ? in->max_results.v : 100;
+    return page_offset(c, in->page_token, offset);
+}
+
 struct principal_list {
     struct list principals;
+    const char *next_page_token;
 };
 SHAPE_LOCAL(principal_list_shape, "PrincipalList", struct principal_list,
             FIELD_SUB(struct principal_list, principals, T_LIST, F_ALWAYS, &principal_shape,
-                      "By name"));
+                      "By name"),
+            FIELD(struct principal_list, next_page_token, T_STR, 0, "Absent on the last page"));
 
 struct name_in {
     const char *name;
@@ -137,16 +149,25 @@ static int principals_create(struct ctx *c, const void *in_, void *out) {
 }
 
 static int principals_list(struct ctx *c, const void *in, void *out_) {
-    (void)in;
     struct principal_list *out = out_;
+    int64_t most, offset;
+    int rc = page_read(c, in, &most, &offset);
+    if (rc != 0) {
+        return rc;
+    }
     struct stmt *st = db_query(c,
                                "SELECT p.name, p.kind, p.system, r.level, p.created_ms "
                                "FROM principal p LEFT JOIN role r ON r.principal_id = p.id "
-                               "AND r.project_id = ? ORDER BY p.name LIMIT 10000",
-                               "i", c->project);
-    struct principal_out *items = ARENA_ARRAY(c->arena, struct principal_out, 10000);
-    int rc;
+                               "AND r.project_id = ? ORDER BY p.name LIMIT ? OFFSET ?",
+                               "iii", c->project, most + 1, offset);
+    struct principal_out *items = ARENA_ARRAY(c->arena, struct principal_out, (size_t)most);
     while ((rc = stmt_next(st)) > 0) {
+        if (out->principals.n == (size_t)most) {
+            out->next_page_token = page_token(c, offset + most);
+            stmt_end(st);
+            rc = 0;
+            break;
+        }
         items[out->principals.n++] =
             (struct principal_out){.name = stmt_text(c, st, 0),
                                    .kind = stmt_text(c, st, 1),
@@ -244,6 +265,7 @@ static const struct route principal_rows[] = {
     {.id = "access.principals.list",
      .method = "GET",
      .path = "/api/v1/principals",
+     .in = &page_in_shape,
      .out = &principal_list_shape,
      .perm = PERM_ADMIN,
      .lane = LANE_READ,

@@ -7,6 +7,7 @@
 #include "access_store.h"
 #include "quern/base/arena.h"
 #include "quern/core/ctx.h"
+#include "quern/core/page.h"
 #include "quern/db/db.h"
 
 struct project_in {
@@ -27,10 +28,11 @@ SHAPE_LOCAL(project_shape, "Project", struct project_out,
 
 struct project_list {
     struct list projects;
+    const char *next_page_token;
 };
 SHAPE_LOCAL(project_list_shape, "ProjectList", struct project_list,
-            FIELD_SUB(struct project_list, projects, T_LIST, F_ALWAYS, &project_shape,
-                      "By number"));
+            FIELD_SUB(struct project_list, projects, T_LIST, F_ALWAYS, &project_shape, "By number"),
+            FIELD(struct project_list, next_page_token, T_STR, 0, "Absent on the last page"));
 
 static int projects_create(struct ctx *c, const void *in_, void *out_) {
     const struct project_in *in = in_;
@@ -52,13 +54,23 @@ static int projects_create(struct ctx *c, const void *in_, void *out_) {
 }
 
 static int projects_list(struct ctx *c, const void *in, void *out_) {
-    (void)in;
     struct project_list *out = out_;
+    int64_t most, offset;
+    int rc = page_read(c, in, &most, &offset);
+    if (rc != 0) {
+        return rc;
+    }
     struct stmt *st =
-        db_query(c, "SELECT name, id, created_ms FROM project ORDER BY id LIMIT 10000", "");
-    struct project_out *items = ARENA_ARRAY(c->arena, struct project_out, 10000);
-    int rc;
+        db_query(c, "SELECT name, id, created_ms FROM project ORDER BY id LIMIT ? OFFSET ?", "ii",
+                 most + 1, offset);
+    struct project_out *items = ARENA_ARRAY(c->arena, struct project_out, (size_t)most);
     while ((rc = stmt_next(st)) > 0) {
+        if (out->projects.n == (size_t)most) {
+            out->next_page_token = page_token(c, offset + most);
+            stmt_end(st);
+            rc = 0;
+            break;
+        }
         items[out->projects.n++] = (struct project_out){.name = stmt_text(c, st, 0),
                                                         .id = SET_I64(stmt_i64(st, 1)),
                                                         .created_ms = SET_I64(stmt_i64(st, 2))};
@@ -67,13 +79,19 @@ static int projects_list(struct ctx *c, const void *in, void *out_) {
     return rc;
 }
 
+/* The chain only grows at its end, so a page begins behind a row that stays where it is. */
 struct audit_in {
-    struct opt_i64 after, limit;
+    struct opt_i64 after, limit, max_results;
+    const char *page_token;
 };
 SHAPE_LOCAL(audit_in_shape, "AuditQuery", struct audit_in,
             FIELD_MAX(struct audit_in, after, T_I64, F_QUERY, 0, INT64_MAX,
                       "Rows with a greater sequence number; default 0"),
-            FIELD_MAX(struct audit_in, limit, T_I64, F_QUERY, 1, 1000, "Default 100"));
+            FIELD_MAX(struct audit_in, limit, T_I64, F_QUERY, 1, 1000, "As max_results"),
+            FIELD_MAX(struct audit_in, max_results, T_I64, F_QUERY, 1, 1000,
+                      "Rows per page; default 100"),
+            FIELD(struct audit_in, page_token, T_STR, F_QUERY,
+                  "next_page_token of the page before; overrules after"));
 
 struct audit_out {
     const char *principal, *remote, *request_id, *action, *subject, *outcome;
@@ -92,22 +110,36 @@ SHAPE_LOCAL(audit_shape, "AuditRow", struct audit_out,
 
 struct audit_list {
     struct list rows;
+    const char *next_page_token;
 };
 SHAPE_LOCAL(audit_list_shape, "AuditList", struct audit_list,
-            FIELD_SUB(struct audit_list, rows, T_LIST, F_ALWAYS, &audit_shape, "In order"));
+            FIELD_SUB(struct audit_list, rows, T_LIST, F_ALWAYS, &audit_shape, "In order"),
+            FIELD(struct audit_list, next_page_token, T_STR, 0, "Absent on the last page"));
 
 static int audit_list(struct ctx *c, const void *in_, void *out_) {
     const struct audit_in *in = in_;
     struct audit_list *out = out_;
-    int64_t limit = in->limit.set ? in->limit.v : 100;
+    int64_t most = in->max_results.set ? in->max_results.v : in->limit.set ? in->limit.v : 100;
+    int64_t after = 0;
+    int rc = page_offset(c, in->page_token, &after);
+    if (rc != 0) {
+        return rc;
+    }
+    after = after ? after : in->after.v;
     struct stmt *st = db_query(c,
                                "SELECT seq, time_ms, project_id, principal, remote, request_id, "
                                "action, subject, outcome FROM audit WHERE seq > ? "
                                "ORDER BY seq LIMIT ?",
-                               "ii", in->after.v, limit);
-    struct audit_out *items = ARENA_ARRAY(c->arena, struct audit_out, (size_t)limit);
-    int rc;
+                               "ii", after, most + 1);
+    struct audit_out *items = ARENA_ARRAY(c->arena, struct audit_out, (size_t)most);
     while ((rc = stmt_next(st)) > 0) {
+        if (out->rows.n == (size_t)most) {
+            out->next_page_token = page_token(c, after);
+            stmt_end(st);
+            rc = 0;
+            break;
+        }
+        after = stmt_i64(st, 0);
         items[out->rows.n++] = (struct audit_out){.seq = SET_I64(stmt_i64(st, 0)),
                                                   .time_ms = SET_I64(stmt_i64(st, 1)),
                                                   .project_id = SET_I64(stmt_i64(st, 2)),
@@ -154,6 +186,7 @@ static const struct route project_rows[] = {
     {.id = "access.projects.list",
      .method = "GET",
      .path = "/api/v1/projects",
+     .in = &page_in_shape,
      .out = &project_list_shape,
      .perm = PERM_SYSTEM,
      .lane = LANE_READ,

@@ -9,6 +9,7 @@
 #include "quern/base/id.h"
 #include "quern/base/str.h"
 #include "quern/core/ctx.h"
+#include "quern/core/page.h"
 #include "quern/db/db.h"
 
 #define DAY_MS INT64_C(86400000)
@@ -45,10 +46,12 @@ SHAPE_LOCAL(token_shape, "Token", struct token_out,
 
 struct token_list {
     struct list tokens;
+    const char *next_page_token;
 };
 SHAPE_LOCAL(token_list_shape, "TokenList", struct token_list,
             FIELD_SUB(struct token_list, tokens, T_LIST, F_ALWAYS, &token_shape,
-                      "By owner and age"));
+                      "By owner and age"),
+            FIELD(struct token_list, next_page_token, T_STR, 0, "Absent on the last page"));
 
 struct id_in {
     const char *id;
@@ -117,16 +120,25 @@ static int tokens_create(struct ctx *c, const void *in_, void *out_) {
 }
 
 static int tokens_list(struct ctx *c, const void *in, void *out_) {
-    (void)in;
     struct token_list *out = out_;
+    int64_t most, offset;
+    int rc = page_read(c, in, &most, &offset);
+    if (rc != 0) {
+        return rc;
+    }
     struct stmt *st = db_query(c,
                                "SELECT t.id, p.name, t.name, t.last4, t.created_ms, t.expires_ms, "
                                "t.used_ms FROM token t JOIN principal p ON p.id = t.principal_id "
-                               "ORDER BY p.name, t.created_ms LIMIT 10000",
-                               "");
-    struct token_out *items = ARENA_ARRAY(c->arena, struct token_out, 10000);
-    int rc;
+                               "ORDER BY p.name, t.created_ms, t.id LIMIT ? OFFSET ?",
+                               "ii", most + 1, offset);
+    struct token_out *items = ARENA_ARRAY(c->arena, struct token_out, (size_t)most);
     while ((rc = stmt_next(st)) > 0) {
+        if (out->tokens.n == (size_t)most) {
+            out->next_page_token = page_token(c, offset + most);
+            stmt_end(st);
+            rc = 0;
+            break;
+        }
         items[out->tokens.n++] =
             (struct token_out){.id = stmt_text(c, st, 0),
                                .principal = stmt_text(c, st, 1),
@@ -150,6 +162,7 @@ static const struct route token_rows[] = {
     {.id = "access.tokens.list",
      .method = "GET",
      .path = "/api/v1/tokens",
+     .in = &page_in_shape,
      .out = &token_list_shape,
      .perm = PERM_SYSTEM,
      .lane = LANE_READ,

@@ -144,7 +144,7 @@ static int doctor_offline(struct invocation *inv) {
         return complain(EXIT_NOT_FOUND, "cannot open %s: %s", data_dir(inv), strerror(-rc));
     }
     struct db_options o = {
-        .dir = house.data, .queue = 64, .batch = 64, .wal_soft = 4 << 20, .wal_hard = 64 << 20};
+        .dir = house.data, .wal_soft = 4 << 20, .wal_hard = 64 << 20, .as_is = true};
     const char *near = arena_printf(inv->arena, "%s/lib/libonnxruntime.so", dir_path(house.data));
     const char *const more[] = {near, "libonnxruntime.so.1", "libonnxruntime.so", NULL};
     (void)onnx_open(getenv("QUERN_ONNX_LIBRARY"), more, &error);

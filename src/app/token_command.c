@@ -25,7 +25,11 @@
 struct request {
     const char *method, *path;
     json_t *body;
+    const char *page; /* of the list: next_page_token of the page before */
+    bool makes;       /* may make a data directory that is not there yet */
 };
+
+#define PAGE_ROWS "1000"
 
 static void set_text(json_t *body, const char *key, const char *value) {
     if (value) {
@@ -37,12 +41,13 @@ static int plan(struct invocation *inv, struct request *out) {
     const char *verb = inv->args[0];
     bool has_arg = inv->nargs > 1;
     if (str_eq(verb, "list") && !has_arg) {
-        *out = (struct request){"GET", "/api/v1/tokens", NULL};
+        *out = (struct request){.method = "GET", .path = "/api/v1/tokens"};
         return EXIT_OK;
     }
     if (str_eq(verb, "revoke") && has_arg) {
         const char *id = url_encode(inv->arena, inv->args[1], false);
-        *out = (struct request){"DELETE", arena_printf(inv->arena, "/api/v1/tokens/%s", id), NULL};
+        *out = (struct request){.method = "DELETE",
+                                .path = arena_printf(inv->arena, "/api/v1/tokens/%s", id)};
         return EXIT_OK;
     }
     if (str_eq(verb, "create") && has_arg) {
@@ -54,7 +59,8 @@ static int plan(struct invocation *inv, struct request *out) {
         if (option_given(inv, "system")) {
             json_object_set_new(body, "system", json_true());
         }
-        *out = (struct request){"POST", "/api/v1/tokens", body};
+        *out = (struct request){
+            .method = "POST", .path = "/api/v1/tokens", .body = body, .makes = true};
         return EXIT_OK;
     }
     return complain(EXIT_USAGE, "say 'create PRINCIPAL', 'list' or 'revoke ID'");
@@ -76,7 +82,8 @@ static int offline_write(struct ctx *c, void *arg) {
 static int decode(struct ctx *c, const struct request *q, struct offline *o) {
     struct pair id = {"id", strrchr(q->path, '/') + 1};
     struct pairs path = {&id, 1};
-    struct pairs none = {0};
+    struct pair rows[] = {{"max_results", PAGE_ROWS}, {"page_token", q->page}};
+    struct pairs query = {rows, !str_eq(q->method, "GET") ? 0 : q->page ? 2 : 1};
     o->row = routes_find(house_routes(), q->method, q->path);
     if (!o->row) {
         return fail(c, ERR_NO_ROUTE, "no route %s", q->path);
@@ -87,7 +94,7 @@ static int decode(struct ctx *c, const struct request *q, struct offline *o) {
     }
     void *in = arena_alloc(c->arena, o->row->in->size);
     o->in = in;
-    return json_decode(c, o->row->dialect, o->row->in, q->body, &none, &path, in);
+    return json_decode(c, o->row->dialect, o->row->in, q->body, &query, &path, in);
 }
 
 static int project_named(struct ctx *c, const char *name) {
@@ -132,7 +139,10 @@ static int run_offline(struct invocation *inv, struct db *db, const struct reque
     }
     buf_free(&text);
     ctx_end(&c);
-    return rc == 0 ? EXIT_OK : EXIT_ERROR;
+    return rc == 0                ? EXIT_OK
+           : rc == -ERR_NOT_FOUND ? EXIT_NOT_FOUND
+           : rc == -ERR_CONFLICT  ? EXIT_CONFLICT
+                                  : EXIT_ERROR;
 }
 
 static int offline(struct invocation *inv, const struct request *q, struct client_reply *r) {
@@ -144,12 +154,13 @@ static int offline(struct invocation *inv, const struct request *q, struct clien
         data = getenv("QUERN_DATA");
     }
     data = data && data[0] ? data : "./quern-data";
-    int rc = dir_open(data, true, &dir);
+    int rc = dir_open(data, q->makes, &dir);
     if (rc != 0) {
-        return complain(EXIT_ERROR, "cannot open %s: %s", data, strerror(-rc));
+        return complain(q->makes ? EXIT_ERROR : EXIT_NOT_FOUND, "cannot open %s: %s", data,
+                        strerror(-rc));
     }
     struct db_options o = {
-        .dir = dir, .queue = 64, .batch = 64, .wal_soft = 4 << 20, .wal_hard = 64 << 20};
+        .dir = dir, .wal_soft = 4 << 20, .wal_hard = 64 << 20, .as_is = !q->makes};
     int code = EXIT_ERROR;
     if (db_open(&o, &db, &error) != 0) {
         complain(code, "%s", error.data);
@@ -160,6 +171,10 @@ static int offline(struct invocation *inv, const struct request *q, struct clien
     dir_close(dir);
     buf_free(&error);
     return code;
+}
+
+static void release(void *json) {
+    json_decref(json);
 }
 
 static void print_time(const json_t *v) {
@@ -186,6 +201,51 @@ static void print_list(const json_t *tokens) {
     }
 }
 
+static int ask(struct invocation *inv, bool online, const struct request *q,
+               struct client_reply *r) {
+    if (!online) {
+        int code = offline(inv, q, r);
+        if (r->json) {
+            arena_defer(inv->arena, release, r->json);
+        }
+        return code;
+    }
+    const char *path = q->path;
+    if (str_eq(q->method, "GET")) {
+        path = arena_printf(inv->arena, "%s?max_results=" PAGE_ROWS "%s%s", path,
+                            q->page ? "&page_token=" : "",
+                            q->page ? url_encode(inv->arena, q->page, false) : "");
+    }
+    return client_call(inv, q->method, path, q->body, r);
+}
+
+/* All pages as one answer. */
+static int ask_list(struct invocation *inv, bool online, struct request *q, json_t *all) {
+    int code;
+    do {
+        struct client_reply r = {0};
+        code = ask(inv, online, q, &r);
+        json_array_extend(all, json_object_get(r.json, "tokens"));
+        q->page = json_string_value(json_object_get(r.json, "next_page_token"));
+    } while (code == EXIT_OK && q->page);
+    return code;
+}
+
+static int token_list(struct invocation *inv, bool online, struct request *q) {
+    json_t *all = json_array();
+    int code = ask_list(inv, online, q, all);
+    if (code == EXIT_OK && option_given(inv, "json")) {
+        json_t *out = json_pack("{s:O}", "tokens", all);
+        json_dumpf(out, stdout, JSON_COMPACT);
+        putchar('\n');
+        json_decref(out);
+    } else if (code == EXIT_OK) {
+        print_list(all);
+    }
+    json_decref(all);
+    return code;
+}
+
 int token_command(struct invocation *inv) {
     struct request q = {0};
     struct client_reply r = {0};
@@ -198,11 +258,12 @@ int token_command(struct invocation *inv) {
         setenv("QUERN_PROJECT", project, 1);
     }
     bool online = !option_given(inv, "data") && client_reachable(inv);
-    code = online ? client_call(inv, q.method, q.path, q.body, &r) : offline(inv, &q, &r);
+    if (str_eq(inv->args[0], "list")) {
+        return token_list(inv, online, &q);
+    }
+    code = ask(inv, online, &q, &r);
     if (code == EXIT_OK && option_given(inv, "json")) {
         printf("%s\n", r.text);
-    } else if (code == EXIT_OK && str_eq(inv->args[0], "list")) {
-        print_list(json_object_get(r.json, "tokens"));
     } else if (code == EXIT_OK && str_eq(inv->args[0], "create")) {
         /* The secret alone on standard output, so that it can be caught in a variable. */
         fprintf(stderr, "token %s of %s; it is shown this once:\n",
@@ -211,8 +272,5 @@ int token_command(struct invocation *inv) {
         printf("%s\n", json_string_value(json_object_get(r.json, "token")));
     }
     json_decref(q.body);
-    if (!online) {
-        json_decref(r.json);
-    }
     return code;
 }

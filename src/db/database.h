@@ -32,6 +32,7 @@ struct db {
     uint64_t serial; /* of this process; guards thread-local readers against reuse of addresses */
     struct dir *dir;
     const struct migration *migrations;
+    bool as_is;
     char *path;
     int lock_fd;
     struct db_conn *writer;
@@ -63,6 +64,7 @@ struct db {
 
 /* migration.c */
 int migration_check(const struct migration *list, sqlite3 *handle, int *have, struct buf *error);
+bool migration_older(const struct migration *list, int have);
 int migration_run(struct db *db, sqlite3 *handle, int have, struct buf *error);
 /* writer.c */
 int writer_start(struct db *db, struct buf *error);

@@ -17,6 +17,10 @@ static int newest(const struct migration *list) {
     return version;
 }
 
+bool migration_older(const struct migration *list, int have) {
+    return have < newest(list);
+}
+
 static const struct migration *find(const struct migration *list, int version) {
     for (const struct migration *m = list; m->version > 0; m++)
         if (m->version == version)

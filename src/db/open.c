@@ -174,10 +174,25 @@ static int examine(struct db *db, int *have, struct buf *error) {
 static int prepare(struct db *db, struct buf *error) {
     bool fresh;
     int have = 0;
+    if (db->as_is && !dir_exists(db->dir, DB_FILE)) {
+        buf_printf(error, "%s holds no data of quern (no %s)", dir_path(db->dir), DB_FILE);
+        return -1;
+    }
     if (check_filesystem(dir_fd(db->dir), error) < 0 || take_lock(db, error) < 0 ||
         look(db, &fresh, error) < 0)
         return -1;
+    if (db->as_is && fresh) {
+        buf_printf(error, "%s in %s is empty", DB_FILE, dir_path(db->dir));
+        return -1;
+    }
     int seen = fresh ? 1 : examine(db, &have, error);
+    if (seen == 0 && db->as_is && migration_older(db->migrations, have)) {
+        buf_printf(error,
+                   "the data has schema %d, older than this program's; 'quern serve' brings "
+                   "it up to date and keeps a copy of what was",
+                   have);
+        return -1;
+    }
     if (seen < 0 || (seen > 0 && mark(db, error) < 0))
         return -1;
     int r = conn_open(db, db->path, true, &db->writer);
@@ -197,6 +212,7 @@ int db_open(const struct db_options *o, struct db **out, struct buf *error) {
     db->serial = atomic_fetch_add(&serials, 1) + 1;
     db->dir = o->dir;
     db->migrations = o->migrations ? o->migrations : db_migrations;
+    db->as_is = o->as_is;
     db->lock_fd = -1;
     db->batch = o->batch ? o->batch : 512;
     db->wal_soft = o->wal_soft > 0 ? o->wal_soft : 4 << 20;

@@ -35,6 +35,7 @@ struct db_options {
     size_t batch;                       /* most operations per commit */
     int64_t wal_soft, wal_hard;         /* bytes */
     const struct migration *migrations; /* NULL: the embedded ones */
+    bool as_is; /* an older schema is refused instead of migrated, and nothing is made anew */
 };
 
 struct migration {
