@@ -11,10 +11,12 @@
 #include <unistd.h>
 
 #include "house.h"
+#include "quern/artifact/artifact.h"
 #include "quern/base/arena.h"
 #include "quern/base/buf.h"
 #include "quern/base/fd.h"
 #include "quern/base/id.h"
+#include "quern/base/log.h"
 #include "quern/base/path.h"
 #include "quern/base/str.h"
 #include "quern/core/ctx.h"
@@ -187,6 +189,15 @@ static int make(struct job *j, struct buf *manifest) {
                           "the backup stopped: %s", strerror(-rc));
 }
 
+int backup_sweep(void) {
+    int rc = dir_remove_tree(house.data, "backups");
+    if (rc != 0) {
+        log_warn("backup.sweep", "what an earlier backup left cannot be removed: %s",
+                 strerror(-rc));
+    }
+    return rc;
+}
+
 int backup_make(struct ctx *c, char id[17]) {
     struct dir *all = NULL;
     struct buf manifest = {0};
@@ -201,7 +212,9 @@ int backup_make(struct ctx *c, char id[17]) {
     if (rc != 0) {
         rc = fail(c, ERR_INTERNAL, "cannot make the backup's folder: %s", strerror(-rc));
     } else {
+        artifact_gc_pause();
         rc = make(&j, &manifest);
+        artifact_gc_resume();
     }
     if (rc != 0 && all) {
         dir_remove_tree(all, id);

@@ -15,9 +15,13 @@ struct json_t;
 
 #define BACKUP_MANIFEST "manifest.json"
 #define BACKUP_FORMAT 1
+#define RESTORE_MARK "restore.unfinished" /* in a data directory whose restore was cut off */
 
 /* Makes DATA/backups/ID; id[17] is filled. Worker threads. */
 int backup_make(struct ctx *c, char id[17]);
+/* At start, before anybody is served: removes what backups that were cut off, or never fetched,
+ * left in DATA/backups. -errno, told in the log. */
+int backup_sweep(void);
 /* SHA-256 and size of a file beneath d; -errno. */
 int backup_digest(struct dir *d, const char *rel, char sha256[65], long long *size);
 

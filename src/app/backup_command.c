@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +15,7 @@
 #include "quern/base/fd.h"
 #include "quern/base/path.h"
 #include "quern/base/str.h"
+#include "quern/db/db.h"
 
 static bool sink(const char *data, size_t n, void *arg) {
     return fd_write_all(*(int *)arg, data, n) == 0;
@@ -165,6 +167,29 @@ static int copy(struct invocation *inv, struct dir *from, struct dir *to, const 
     return rc == 0 ? EXIT_OK : complain(EXIT_ERROR, "cannot copy %s: %s", rel, strerror(-rc));
 }
 
+/* A database that this program would refuse is not worth the copying. */
+static int schema_known(struct dir *from) {
+    unsigned char head[64] = {0};
+    int fd = dir_openat(from, "quern.db", O_RDONLY, 0);
+    ssize_t n = fd < 0 ? fd : fd_read_all(fd, head, sizeof head);
+    fd_close(fd);
+    if (n < (ssize_t)sizeof head) {
+        return complain(EXIT_ERROR, "%s holds no database (quern.db)", dir_path(from));
+    }
+    uint32_t have = (uint32_t)head[60] << 24 | (uint32_t)head[61] << 16 | (uint32_t)head[62] << 8 |
+                    head[63]; /* SQLite's user_version */
+    uint32_t newest = 0;
+    for (const struct migration *m = db_migrations; m->version > 0; m++) {
+        newest = (uint32_t)m->version;
+    }
+    return have <= newest
+               ? EXIT_OK
+               : complain(EXIT_ERROR,
+                          "the backup has schema %" PRIu32 " and this program knows schemas up to "
+                          "%" PRIu32 "; restore it with the program that made it, or a newer one",
+                          have, newest);
+}
+
 int restore_command(struct invocation *inv) {
     const char *data = option_value(inv, "data");
     struct dir *from = NULL;
@@ -180,19 +205,28 @@ int restore_command(struct invocation *inv) {
     json_array_foreach(json_object_get(m, "files"), i, row) {
         code = code == EXIT_OK ? verify(from, row) : code;
     }
+    code = code == EXIT_OK ? schema_known(from) : code;
     if (!data) {
         data = getenv("QUERN_DATA");
     }
     if (code == EXIT_OK) {
         code = open_empty(data && data[0] ? data : "./quern-data", &to);
     }
+    /* Until every file is there no server may take the directory for a whole one. */
+    if (code == EXIT_OK && (rc = dir_write_file(to, RESTORE_MARK, "", 0)) != 0) {
+        code = complain(EXIT_ERROR, "cannot write to %s: %s", dir_path(to), strerror(-rc));
+    }
     json_array_foreach(json_object_get(m, "files"), i, row) {
         code = code == EXIT_OK
                    ? copy(inv, from, to, json_string_value(json_object_get(row, "path")))
                    : code;
     }
+    if (code == EXIT_OK &&
+        ((rc = dir_sync(to, NULL)) != 0 || (rc = dir_unlink(to, RESTORE_MARK)) != 0 ||
+         (rc = dir_sync(to, NULL)) != 0)) {
+        code = complain(EXIT_ERROR, "cannot finish %s: %s", dir_path(to), strerror(-rc));
+    }
     if (code == EXIT_OK) {
-        dir_sync(to, NULL);
         printf("restored %zu files to %s; 'quern doctor --data %s' checks it\n",
                json_array_size(json_object_get(m, "files")), dir_path(to), dir_path(to));
     }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "command.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -150,20 +151,35 @@ static int parse(struct invocation *inv, int argc, char **argv) {
     return 0;
 }
 
+static int no_such_command(const char *name) {
+    return complain(EXIT_USAGE, "there is no command '%s'; 'quern help' lists them", name);
+}
+
+/* A token or a document that did not arrive is no success. */
+static int output_told(int code) {
+    bool lost = fflush(stdout) != 0 || ferror(stdout);
+    return lost && code == EXIT_OK
+               ? complain(EXIT_ERROR, "standard output cannot be written: %s", strerror(errno))
+               : code;
+}
+
 int command_main(int argc, char **argv) {
     if (argc < 2 || str_eq(argv[1], "--help") || str_eq(argv[1], "-h") || str_eq(argv[1], "help")) {
         const struct command *c = argc > 2 ? command_find(argv[2]) : NULL;
+        if (argc > 2 && argv[2][0] != '-' && !c) {
+            return no_such_command(argv[2]);
+        }
         if (c) {
             command_help(c);
         } else {
             command_overview();
         }
-        return argc < 2 ? EXIT_USAGE : EXIT_OK;
+        return output_told(argc < 2 ? EXIT_USAGE : EXIT_OK);
     }
     const char *name = str_eq(argv[1], "--version") ? "version" : argv[1];
     const struct command *c = command_find(name);
     if (!c) {
-        return complain(EXIT_USAGE, "there is no command '%s'; 'quern help' lists them", argv[1]);
+        return no_such_command(argv[1]);
     }
     struct invocation inv = {.command = c, .arena = arena_new()};
     size_t room = (size_t)argc + 1;
@@ -175,5 +191,5 @@ int command_main(int argc, char **argv) {
         code = c->run(&inv);
     }
     arena_free(inv.arena);
-    return code < 0 ? EXIT_OK : code;
+    return output_told(code < 0 ? EXIT_OK : code);
 }

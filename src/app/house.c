@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "house.h"
 
+#include <arpa/inet.h>
 #include <limits.h>
 #include <netinet/in.h>
 #include <stdio.h>
@@ -9,6 +10,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "backup.h"
 #include "housekeeping.h"
 #include "quern/access/access.h"
 #include "quern/artifact/artifact.h"
@@ -30,9 +32,59 @@
 
 struct house house;
 
+/* HOST:PORT with a name, an IPv4 address or a bracketed IPv6 address; the host in the arena. Looked
+ * at before anything is made on the disk. */
+static int listen_split(struct arena *a, const char *listen, const char **host, struct buf *error) {
+    struct in6_addr v6;
+    int64_t port = -1;
+    const char *colon = strrchr(listen, ':');
+    size_t n = colon ? (size_t)(colon - listen) : 0;
+    bool good = colon && colon[1] >= '0' && colon[1] <= '9' && str_to_i64(colon + 1, &port) &&
+                port <= 65535;
+    *host = arena_strndup(a, listen, n);
+    if (good && listen[0] == '[') {
+        good = n > 2 && listen[n - 1] == ']';
+        *host = arena_strndup(a, listen + 1, good ? n - 2 : 0);
+        good = good && inet_pton(AF_INET6, *host, &v6) == 1;
+    } else {
+        good = good && n > 0 && !strchr(*host, ':');
+    }
+    if (!good) {
+        buf_printf(error,
+                   "--listen must be HOST:PORT with a port up to 65535, as 127.0.0.1:7780 or "
+                   "[::1]:7780, not '%s'",
+                   listen);
+    }
+    return good ? 0 : -1;
+}
+
 static bool listens_on_loopback(const char *listen) {
-    return str_starts(listen, "127.") || str_starts(listen, "localhost:") ||
-           str_starts(listen, "[::1]:");
+    struct arena *a = arena_new();
+    struct buf unused = {0};
+    struct in_addr v4;
+    struct in6_addr v6;
+    const char *host = "";
+    bool loopback = false;
+    if (listen_split(a, listen, &host, &unused) == 0) {
+        loopback = str_ieq(host, "localhost") ||
+                   (inet_pton(AF_INET, host, &v4) == 1 && ntohl(v4.s_addr) >> 24 == 127) ||
+                   (inet_pton(AF_INET6, host, &v6) == 1 && IN6_IS_ADDR_LOOPBACK(&v6));
+    }
+    buf_free(&unused);
+    arena_free(a);
+    return loopback;
+}
+
+static int listen_check(const struct config *c, int listen_fd, struct buf *error) {
+    struct arena *a = arena_new();
+    const char *host = "";
+    int rc = listen_fd >= 0 ? 0 : listen_split(a, config_str(c, CONFIG_LISTEN), &host, error);
+    arena_free(a);
+    if (rc == 0 && !config_str(c, CONFIG_TLS_CERT)[0] != !config_str(c, CONFIG_TLS_KEY)[0]) {
+        buf_puts(error, "--tls-cert and --tls-key belong together; give both or neither");
+        rc = -1;
+    }
+    return rc;
 }
 
 /* A socket that was handed over may be bound elsewhere than the settings say. */
@@ -134,6 +186,14 @@ static int start_store(struct config *c, int listen_fd, struct buf *error) {
                    strerror(-rc));
         return -1;
     }
+    if (dir_exists(house.data, RESTORE_MARK)) {
+        buf_printf(
+            error,
+            "the restore to %s was cut off, so files are missing there; empty it and restore "
+            "again",
+            config_str(c, CONFIG_DATA));
+        return -1;
+    }
     struct db_options db = {.dir = house.data,
                             .queue = (size_t)config_int(c, CONFIG_DB_QUEUE),
                             .batch = (size_t)config_int(c, CONFIG_DB_BATCH),
@@ -142,6 +202,7 @@ static int start_store(struct config *c, int listen_fd, struct buf *error) {
     if (db_open(&db, &house.db, error) != 0) {
         return -1;
     }
+    (void)backup_sweep(); /* the lock is ours: nobody fetches from it */
     int64_t principals = 0;
     if (count_principals(house.db, &principals) != 0) {
         buf_puts(error, "cannot read the database");
@@ -267,8 +328,9 @@ int house_start(struct config *config, int listen_fd, struct buf *error) {
     house.config = config;
     house.self_exe = mem_strdup(self);
     /* Pipelines come last: their steps call the server. */
-    if (start_store(config, listen_fd, error) != 0 || start_rooms(config, error) != 0 ||
-        start_server(config, listen_fd, error) != 0 || start_pipelines(config, error) != 0) {
+    if (listen_check(config, listen_fd, error) != 0 || start_store(config, listen_fd, error) != 0 ||
+        start_rooms(config, error) != 0 || start_server(config, listen_fd, error) != 0 ||
+        start_pipelines(config, error) != 0) {
         return -1;
     }
     house.housekeeping = housekeeping_start(house.lanes, config_int(config, CONFIG_GC_EVERY_MS));
@@ -278,6 +340,7 @@ int house_start(struct config *config, int listen_fd, struct buf *error) {
 
 void house_stop(void) {
     housekeeping_stop(house.housekeeping);
+    serving_cease();
     if (house.pipelines) {
         pipeline_stop();
     }

@@ -49,14 +49,29 @@ static void wait_for_signal(const sigset_t *set) {
         struct timespec t = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
         int s = sigtimedwait(set, NULL, &t);
         if (s == SIGTERM || s == SIGINT) {
-            log_info("serve.signal", "%s: finishing what is under way",
+            log_info("serve.signal",
+                     "%s: finishing what is under way; a second one ends it at once",
                      s == SIGTERM ? "SIGTERM" : "SIGINT");
             return;
+        }
+        if (s == SIGHUP) {
+            log_info("serve.signal", "SIGHUP: settings are read at start only");
         }
         if (watchdog > 0) {
             notify_state("WATCHDOG=1");
         }
     }
+}
+
+/* What is acknowledged is on the disk, so whoever does not want to wait for the rest need not. */
+static void end_at_second_signal(const sigset_t *set) {
+    const struct timespec now = {0};
+    while (sigtimedwait(set, NULL, &now) > 0) { /* several senders of the first one */
+    }
+    signal(SIGHUP, SIG_IGN);
+    signal(SIGTERM, SIG_DFL);
+    signal(SIGINT, SIG_DFL);
+    pthread_sigmask(SIG_UNBLOCK, set, NULL);
 }
 
 static void drain(const struct config *c) {
@@ -90,6 +105,7 @@ int serve_command(struct invocation *inv) {
                                                  : "callers need a credential");
         notify_state("READY=1\nSTATUS=serving");
         wait_for_signal(&set);
+        end_at_second_signal(&set);
         drain(c);
     }
     house_stop();

@@ -12,21 +12,25 @@
 
 extern char **environ;
 
-static bool is_setting(const char *name) {
+static const struct config_row *setting(const char *name) {
     for (int i = 0; i < CONFIG_COUNT; i++) {
         if (str_eq(config_rows[i].key, name)) {
-            return true;
+            return &config_rows[i];
         }
     }
-    return false;
+    return NULL;
 }
 
 static int flags(struct config *c, const struct invocation *inv, struct buf *error) {
     for (size_t i = 0; i < inv->noptions; i++) {
-        if (!is_setting(inv->names[i])) {
+        const struct config_row *row = setting(inv->names[i]);
+        if (!row) {
             continue;
         }
-        const char *value = inv->values[i][0] ? inv->values[i] : "true";
+        const char *value = inv->values[i];
+        if (row->type == CONFIG_BOOL && !value[0]) { /* the flag alone */
+            value = "true";
+        }
         if (config_set(c, inv->names[i], value, "flag", error) != 0) {
             return -1;
         }

@@ -129,10 +129,18 @@ static int collect_shard(struct ctx *c, const char *shard, int64_t older_than_ms
     return rc;
 }
 
+void artifact_gc_pause(void) {
+    pthread_mutex_lock(&one_at_a_time);
+}
+
+void artifact_gc_resume(void) {
+    pthread_mutex_unlock(&one_at_a_time);
+}
+
 int artifact_gc(struct ctx *c, int64_t *blobs, int64_t *bytes) {
     *blobs = *bytes = 0;
     if (pthread_mutex_trylock(&one_at_a_time) != 0)
-        return fail(c, ERR_CONFLICT, "A collection is already under way.");
+        return fail(c, ERR_CONFLICT, "A collection or a backup is already under way.");
     int rc = 0;
     int64_t older_than_ms = clock_wall_ms() - blob_store.gc_grace_ms;
     for (unsigned i = 0; rc == 0 && i < 256; i++) {

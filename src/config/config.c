@@ -10,7 +10,9 @@
 
 const struct config_row config_rows[CONFIG_COUNT] = {
 #define SETTING(id, key, type, def, lo, hi, doc)                                                   \
-    [CONFIG_##id] = {key, type, def, lo, hi, doc, false},
+    [CONFIG_##id] = {key, type, def, lo, hi, doc, false, NULL},
+#define CHOICE(id, key, def, words, doc)                                                           \
+    [CONFIG_##id] = {key, CONFIG_STR, def, 0, 0, doc, false, words},
 #include "quern/config/config.def"
 #undef SETTING
 };
@@ -75,6 +77,17 @@ static const char *wanted(enum config_type type) {
     return "a text";
 }
 
+static bool is_word(const char *words, const char *text) {
+    size_t n = strlen(text);
+    for (const char *p = words; *p; p += strspn(p, " ")) {
+        size_t len = strcspn(p, " ");
+        if (len == n && memcmp(p, text, n) == 0)
+            return true;
+        p += len;
+    }
+    return false;
+}
+
 static int assign(struct config *c, enum config_id id, const char *text, const char *origin,
                   struct buf *error) {
     const struct config_row *row = &config_rows[id];
@@ -86,6 +99,10 @@ static int assign(struct config *c, enum config_id id, const char *text, const c
     if (!read_number(row->type, text, &n)) {
         buf_printf(error, "%s (%s): '%s' is not %s", row->key, origin, row->secret ? "***" : text,
                    wanted(row->type));
+        return -1;
+    }
+    if (row->words && !is_word(row->words, text)) {
+        buf_printf(error, "%s (%s): '%s' is none of: %s", row->key, origin, text, row->words);
         return -1;
     }
     bool number = row->type == CONFIG_INT || row->type == CONFIG_BYTES || row->type == CONFIG_MS;

@@ -20,10 +20,14 @@ static char *trim(char *s) {
     return s;
 }
 
-/* A comment begins the line or follows a blank, so that a value may hold a '#'. */
+/* A comment begins the line or follows a blank, so that a value may hold a '#'; one in quotes may
+ * have it anywhere. */
 static void cut_comment(char *line) {
+    char *quote = strchr(line, '=');
+    quote = quote ? quote + 1 + strspn(quote + 1, " \t") : NULL;
+    char *end = quote && *quote == '"' ? strchr(quote + 1, '"') : NULL;
     for (char *p = line; (p = strchr(p, '#')); p++)
-        if (p == line || p[-1] == ' ' || p[-1] == '\t') {
+        if ((p == line || p[-1] == ' ' || p[-1] == '\t') && !(end && p > quote && p < end)) {
             *p = '\0';
             return;
         }

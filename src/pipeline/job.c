@@ -188,6 +188,10 @@ void job_builtin(struct ctx *c, void *arg) {
             db_read_end(c);
         }
     }
+    if (rc == -ERR_BUSY && executor_stopping()) {
+        launch_free(l); /* given up for the daemon's sake: the next start takes it back */
+        return;
+    }
     if (rc) {
         s.outcome = OUTCOME_FAILED;
         s.reason = c->err.message ? c->err.message : "the step failed";

@@ -27,7 +27,11 @@ int serving_start(const struct serving_options *o, struct buf *error) {
     return loader_start(o, error);
 }
 
+void serving_cease(void) {
+    deploy_use(NULL);
+}
+
 void serving_stop(void) {
-    deploy_use(NULL); /* actions that wait for a load give up */
+    serving_cease();
     loader_stop();
 }

@@ -70,6 +70,10 @@ const char *artifact_content_type(const char *path); /* by extension, MLflow's t
 /* Deletes unreferenced, unpinned blobs older than the grace. A blob is referenced by an artifact
  * row or by a row of blob_ref(owner, sha256), which other rooms write for blobs they keep. */
 int artifact_gc(struct ctx *c, int64_t *blobs, int64_t *bytes);
+/* Between the two, on one thread, no blob is collected (artifact_gc gives ERR_CONFLICT): a backup
+ * takes the blobs that its snapshot of the database names. Waits for a collection under way. */
+void artifact_gc_pause(void);
+void artifact_gc_resume(void);
 int blob_ref_add(struct ctx *c, const char *owner_ref, const char *sha256);
 int blob_ref_drop(struct ctx *c, const char *owner_ref); /* all of the owner's */
 

@@ -23,7 +23,8 @@ struct config_row {
     const char *def;
     int64_t lo, hi; /* for numbers; hi 0: none */
     const char *doc;
-    bool secret; /* value never printed */
+    bool secret;       /* value never printed */
+    const char *words; /* the only values there are, blanks between; NULL: any */
 };
 
 extern const struct config_row config_rows[CONFIG_COUNT];

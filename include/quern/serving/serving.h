@@ -22,6 +22,8 @@ struct serving_options {
     int64_t timeout_ms; /* of a prediction; 0: none */
 };
 int serving_start(const struct serving_options *o, struct buf *error); /* loads what was deployed */
+/* Actions that wait for a load give up; before pipeline_stop, which waits for them. */
+void serving_cease(void);
 void serving_stop(void);
 int vet_main(const char *model_file); /* `quern vet FILE`: loads, runs once on zeros, prints JSON */
 

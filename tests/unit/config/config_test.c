@@ -69,6 +69,19 @@ static void setting_and_origins(void) {
     config_free(c);
 }
 
+static void words(void) {
+    struct config *c = config_new();
+    CHECK_INT(config_set(c, "auth", "on", "flag", &error), 0);
+    CHECK_STR(config_str(c, CONFIG_AUTH), "on");
+    static const char *const wrong[] = {"yes", "ON", "o", "onn", "auto on", "", " "};
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        CHECK_INT(config_set(c, "auth", wrong[i], "flag", &error), -1);
+        CHECK_HAS(said(), "none of: auto on");
+        CHECK_STR(config_str(c, CONFIG_AUTH), "on");
+    }
+    config_free(c);
+}
+
 static void environment(void) {
     struct config *c = config_new();
     char *good[] = {"PATH=/bin",   "QUERN_DB_QUEUE=64", "QUERN_LISTEN=[::1]:1",
@@ -146,6 +159,7 @@ static void showing(void) {
 int main(void) {
     RUN(defaults);
     RUN(setting_and_origins);
+    RUN(words);
     RUN(environment);
     RUN(files);
     RUN(showing);
