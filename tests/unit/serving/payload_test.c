@@ -49,8 +49,8 @@ static void matrix_is(const char *type, const char *body, const struct model_inp
 
 static void forms(void) {
     static const char *const json[] = {
-        "{\"dataframe_split\":{\"columns\":[\"a\",\"b\",\"c\"],\"index\":[0,1],\"data\":[[1,2,3],["
-        "4,5,6]]}}",
+        ("{\"dataframe_split\":{\"columns\":[\"a\",\"b\",\"c\"],\"index\":[0,1],\"data\":[[1,2,3],["
+         "4,5,6]]}}"),
         "{\"dataframe_split\":{\"data\":[[1,2,3],[4,5.0,6e0]],\"columns\":[\"a\",\"b\",\"c\"]}}",
         "{\"dataframe_split\":{\"columns\":[0,1,2],\"data\":[[1,2,3],[4,5,6]]}}",
         "{\"dataframe_split\":{\"data\":[[1,2,3],[4,5,6]]}}",
@@ -68,8 +68,8 @@ static void forms(void) {
         matrix_is("", json[i], &named, 2);
     }
     static const char *const csv[] = {"a,b,c\n1,2,3\n4,5,6\n", "a,b,c\r\n1,2,3\r\n4,5,6",
-                                      "\xEF\xBB\xBF"
-                                      "a,b,c\n\n1, 2 ,3\n\n4,5,+6\n\n",
+                                      ("\xEF\xBB\xBF"
+                                       "a,b,c\n\n1, 2 ,3\n\n4,5,+6\n\n"),
                                       "\"a\",\"b\",\"c\"\n\"1\",\"2\",\"3\"\n4,5,6\n"};
     for (size_t i = 0; i < ARRAY_LEN(csv); i++) {
         matrix_is("text/csv", csv[i], &plain, 2);
