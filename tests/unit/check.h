@@ -7,8 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
-static int check_failures;
-static int check_count;
+static _Atomic int check_failures; /* atomic: listeners and handlers check as well */
+static _Atomic int check_count;
 
 #define CHECK(cond)                                                                                \
     do {                                                                                           \
