@@ -15,8 +15,14 @@ install(FILES ${generated}/quern.bash RENAME quern
 install(FILES ${generated}/_quern DESTINATION ${CMAKE_INSTALL_DATADIR}/zsh/site-functions)
 install(FILES ${generated}/quern.fish DESTINATION ${CMAKE_INSTALL_DATADIR}/fish/vendor_completions.d)
 install(DIRECTORY ${CMAKE_SOURCE_DIR}/migrations DESTINATION ${CMAKE_INSTALL_DATADIR}/quern)
-install(FILES ${CMAKE_SOURCE_DIR}/deploy/quern.service ${CMAKE_SOURCE_DIR}/deploy/quern.socket
-        DESTINATION lib/systemd/system OPTIONAL)
+# The unit as it stands in deploy/ starts a distribution's binary; the installed one starts ours.
+set(unit_file ${CMAKE_SOURCE_DIR}/deploy/quern.service)
+set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${unit_file})
+file(READ ${unit_file} unit)
+string(REPLACE "/usr/bin/quern" "${CMAKE_INSTALL_FULL_BINDIR}/quern" unit "${unit}")
+file(WRITE ${generated}/quern.service "${unit}")
+install(FILES ${generated}/quern.service ${CMAKE_SOURCE_DIR}/deploy/quern.socket
+        DESTINATION lib/systemd/system)
 install(FILES ${CMAKE_SOURCE_DIR}/deploy/quern.sysusers DESTINATION lib/sysusers.d
         RENAME quern.conf)
 install(FILES ${CMAKE_SOURCE_DIR}/LICENSE ${CMAKE_SOURCE_DIR}/README.md

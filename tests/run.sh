@@ -28,7 +28,8 @@ if [ "$rung" = all ]; then
   cmake --preset tsan -DQUERN_WERROR=ON
   cmake --build --preset tsan -j "$jobs"
   # The sanitizer wants the address layout that newer kernels no longer give it by default.
-  for suite in db lane process http; do
+  export TSAN_OPTIONS=suppressions=$PWD/tests/tsan.supp:halt_on_error=0:second_deadlock_stack=1
+  for suite in base db lane process http pipeline serving; do
     setarch "$(uname -m)" -R ctest --test-dir build/tsan -R "^unit\.$suite\." --output-on-failure
   done
   cmake --preset fuzz

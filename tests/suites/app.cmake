@@ -9,6 +9,8 @@ quern_daemon_test(client.operator full 300 ${QUERN_PYTHON} ${CMAKE_SOURCE_DIR}/t
 quern_daemon_test(scenario.every_route full 600 ${QUERN_PYTHON}
                   ${CMAKE_SOURCE_DIR}/tests/scenario/every_route.py)
 quern_daemon_test(scenario.service full 300 ${QUERN_PYTHON} ${CMAKE_SOURCE_DIR}/tests/scenario/service.py)
+quern_daemon_test(scenario.install full 60 ${QUERN_PYTHON} ${CMAKE_SOURCE_DIR}/tests/scenario/install.py
+                  ${CMAKE_COMMAND} ${CMAKE_BINARY_DIR})
 quern_daemon_test(scenario.generated quick 60 ${QUERN_PYTHON}
                   ${CMAKE_SOURCE_DIR}/tests/scenario/generated.py)
 quern_daemon_test(scenario.housekeeping full 120 ${QUERN_PYTHON}

@@ -52,8 +52,11 @@ static int item_add_then_fail(struct ctx *c, const void *in, void *out) {
     return rc ? rc : fail(c, ERR_CONFLICT, "no, after all");
 }
 
+static atomic_int reads, bounded_reads;
+
 static int item_count(struct ctx *c, const void *in, void *out) {
-    CHECK(c->deadline_ns > 0); /* no search goes on for ever */
+    atomic_fetch_add(&reads, 1);
+    atomic_fetch_add(&bounded_reads, c->deadline_ns > 0); /* no search goes on for ever */
     (void)in;
     int64_t n;
     int rc = db_get_i64(c, "SELECT count(*) FROM item", &n, NULL, "");
@@ -397,6 +400,8 @@ int main(void) {
     RUN(large_bodies);
     RUN(jobs);
     RUN(crowd);
+    CHECK(atomic_load(&reads) > 0);
+    CHECK_INT(atomic_load(&bounded_reads), atomic_load(&reads));
     server_stop(server);
     lanes_stop(lanes);
     db_thread_end(db);
