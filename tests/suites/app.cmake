@@ -17,3 +17,5 @@ quern_daemon_test(scenario.housekeeping full 120 ${QUERN_PYTHON}
                   ${CMAKE_SOURCE_DIR}/tests/scenario/housekeeping.py)
 quern_daemon_test(scenario.example full 900 ${QUERN_PY3}
                   ${CMAKE_SOURCE_DIR}/tests/scenario/example.py)
+# Password hashing is slow by intent, and slower still under a sanitizer on a busy machine.
+set_tests_properties(unit.access.admit PROPERTIES TIMEOUT 300)
