@@ -149,6 +149,9 @@ class House:
             stem = os.path.basename(path).split(".")[0].lower()
             if stem in BAD_STEMS or stem.split("_")[-1] in BAD_STEMS:
                 self.fault(path, 0, "a file is named after its noun, not " + stem)
+            elif path.endswith(".py") and stem in sys.stdlib_module_names:
+                # Its folder is searched first: it would hide Python's own from every neighbour.
+                self.fault(path, 0, f"Python has a module {stem} of its own")
 
     def check_licence(self):
         for top in ("src", "include", "tests", "bench", "examples"):

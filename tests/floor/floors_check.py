@@ -49,6 +49,7 @@ PLANTED = [
     ("src/db/utils.c", f"{SPDX}\n", "named after its noun"),
     ("src/db/blob_manager.c", f"{SPDX}\n", "named after its noun"),
     ("tests/common.py", "x = 1\n", "named after its noun"),
+    ("tests/client/operator.py", f"# {SPDX[3:-3]}\n", "module operator of its own"),
     ("src/db/a.c", "int x;\n", "the first line must be"),
     ("tests/unit/db/b_test.c", "\n" + SPDX, "the first line must be"),
     ("docs/b.md", "cd /wor" + "k/main\n", "absolute path"),

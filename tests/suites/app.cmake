@@ -5,7 +5,7 @@ function(quern_daemon_test name label seconds)
                        ENVIRONMENT QUERN_BIN=$<TARGET_FILE:quern>)
 endfunction()
 quern_daemon_test(client.cli full 300 ${QUERN_PYTHON} ${CMAKE_SOURCE_DIR}/tests/client/cli.py)
-quern_daemon_test(client.operator full 300 ${QUERN_PYTHON} ${CMAKE_SOURCE_DIR}/tests/client/operator.py)
+quern_daemon_test(client.operator full 300 ${QUERN_PYTHON} ${CMAKE_SOURCE_DIR}/tests/client/operating.py)
 quern_daemon_test(scenario.every_route full 600 ${QUERN_PYTHON}
                   ${CMAKE_SOURCE_DIR}/tests/scenario/every_route.py)
 quern_daemon_test(scenario.service full 300 ${QUERN_PYTHON} ${CMAKE_SOURCE_DIR}/tests/scenario/service.py)
