@@ -259,6 +259,15 @@ static int collect(struct ctx *c, const void *in, void *out) {
 
 #define PROXY "/api/2.0/mlflow-artifacts/"
 
+/* The three calls of a multipart upload are refused alike. */
+#define MULTIPART(verb)                                                                            \
+    {                                                                                              \
+        .id = "artifact.proxy.mpu-" verb, .method = "POST",                                        \
+        .path = PROXY "mpu/" verb "/{path...}", .in = &shape_artifact_path, .perm = PERM_WRITE,    \
+        .lane = LANE_CALL, .dialect = DIALECT_MLFLOW, .flags = ROUTE_MLFLOW_AJAX,                  \
+        .fn = no_multipart_upload, .summary = "Answers 501: clients fall back on a plain upload."  \
+    }
+
 static const struct route rows[] = {
     {.id = "artifact.proxy.list",
      .method = "GET",
@@ -301,36 +310,9 @@ static const struct route rows[] = {
      .flags = ROUTE_MLFLOW_AJAX | ROUTE_AUDIT,
      .fn = artifact_delete,
      .summary = "Removes a file or a folder with all below it; an absent one is fine."},
-    {.id = "artifact.proxy.mpu-create",
-     .method = "POST",
-     .path = PROXY "mpu/create/{path...}",
-     .in = &shape_artifact_path,
-     .perm = PERM_WRITE,
-     .lane = LANE_CALL,
-     .dialect = DIALECT_MLFLOW,
-     .flags = ROUTE_MLFLOW_AJAX,
-     .fn = no_multipart_upload,
-     .summary = "Answers 501: clients fall back on a plain upload."},
-    {.id = "artifact.proxy.mpu-complete",
-     .method = "POST",
-     .path = PROXY "mpu/complete/{path...}",
-     .in = &shape_artifact_path,
-     .perm = PERM_WRITE,
-     .lane = LANE_CALL,
-     .dialect = DIALECT_MLFLOW,
-     .flags = ROUTE_MLFLOW_AJAX,
-     .fn = no_multipart_upload,
-     .summary = "Answers 501: clients fall back on a plain upload."},
-    {.id = "artifact.proxy.mpu-abort",
-     .method = "POST",
-     .path = PROXY "mpu/abort/{path...}",
-     .in = &shape_artifact_path,
-     .perm = PERM_WRITE,
-     .lane = LANE_CALL,
-     .dialect = DIALECT_MLFLOW,
-     .flags = ROUTE_MLFLOW_AJAX,
-     .fn = no_multipart_upload,
-     .summary = "Answers 501: clients fall back on a plain upload."},
+    MULTIPART("create"),
+    MULTIPART("complete"),
+    MULTIPART("abort"),
     {.id = "artifact.proxy.presigned",
      .method = "GET",
      .path = PROXY "presigned/{path...}",

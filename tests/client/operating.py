@@ -16,7 +16,7 @@ import time
 import urllib.request
 
 sys.path.insert(0, __file__.rsplit("/", 2)[0])
-from quern import BIN, Server, free_port
+from quern import BIN, Server, free_port, wait_until
 
 tmp = tempfile.mkdtemp(prefix="quern-operator-")
 
@@ -27,15 +27,6 @@ def quern(*args, env=None, code=0, timeout=60, **kw):
                        env={**os.environ, **(env or {})}, cwd=tmp, **kw)
     assert r.returncode == code, f"{args}: exit {r.returncode}, wanted {code}\n{r.stdout}{r.stderr}"
     return r
-
-
-def wait_until(what, condition, seconds=20):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if condition():
-            return
-        time.sleep(0.02)
-    raise AssertionError("waited in vain for " + what)
 
 
 def bad_addresses_are_told_before_anything_is_made():

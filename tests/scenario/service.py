@@ -14,7 +14,7 @@ import time
 import urllib.request
 
 sys.path.insert(0, __file__.rsplit("/", 2)[0])
-from quern import BIN, Server, free_port
+from quern import BIN, Server, free_port, wait_until
 
 tmp = tempfile.mkdtemp(prefix="quern-service-")
 
@@ -26,15 +26,6 @@ def certificate():
                     "-days", "2", "-subj", "/CN=localhost", "-addext",
                     "subjectAltName=DNS:localhost,IP:127.0.0.1"], check=True, capture_output=True)
     return cert, key
-
-
-def wait_until(what, condition, seconds=20):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if condition():
-            return
-        time.sleep(0.02)
-    raise AssertionError("waited in vain for " + what)
 
 
 def tls_and_a_network_address():
