@@ -6,6 +6,7 @@ set -euo pipefail
 
 run=(build-essential cmake ninja-build pkg-config libmicrohttpd-dev libsqlite3-dev libjansson-dev
      libcurl4-openssl-dev libgit2-dev libssl-dev zlib1g-dev libzstd-dev libyaml-dev
+     libpcre2-dev
      git curl ca-certificates python3 python3-venv)
 test=(clang clang-format ccache jq sqlite3 prometheus strace)
 all=(libclang-rt-14-dev)

@@ -10,7 +10,8 @@ import re
 import subprocess
 import sys
 
-ROOMS = ["access", "artifact", "lineage", "tracking", "registry", "pipeline", "serving"]
+ROOMS = ["access", "artifact", "lineage", "tracking", "trace", "registry", "webhook", "genai",
+         "graphql", "transfer", "pipeline", "serving"]
 PIPES = ["db", "http", "process", "net", "git", "crypto", "onnx", "schedule"]
 GROUND = ["base", "core", "json", "metric", "config"]
 
@@ -30,9 +31,11 @@ DOORS = [
     (r"microhttpd\.h", {"http"}),
     (r"openssl/.*", {"crypto"}),
     (r"git2(/.*|\.h)", {"git"}),
-    (r"yaml\.h", {"pipeline", "serving", "app"}),  # definitions, MLmodel files, what `run` sends
+    (r"pcre2\.h", {"db"}),
+    (r"yaml\.h", {"pipeline", "serving", "transfer", "app"}),  # definitions, MLmodel, mlruns
     (r"curl/.*", {"net", "app"}),
-    (r"(zlib|zstd)\.h", {"http"}),
+    (r"zlib\.h", {"http", "trace"}),
+    (r"zstd\.h", {"http"}),
     (r"dlfcn\.h", {"onnx", "http"}),
     # Trees travel through shapes (T_JSON), so those above json may look into them.
     (r"jansson\.h", set(SEES) - {"base", "core", "metric", "config", "db", "git", "crypto"}),

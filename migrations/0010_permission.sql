@@ -1,0 +1,1 @@
+-- Permissions on single experiments and registered models.

@@ -1,0 +1,1 @@
+-- Artifact uploads in parts.

@@ -1,0 +1,1 @@
+-- How metric points lie on disk.

@@ -1,0 +1,1 @@
+-- What columns discovery and large searches read.

@@ -1,0 +1,1 @@
+-- Trash, versions of mutable things, quotas.
