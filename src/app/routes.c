@@ -4,6 +4,7 @@
 #include "quern/access/access.h"
 #include "quern/artifact/artifact.h"
 #include "quern/base/arena.h"
+#include "quern/graphql/graphql.h"
 #include "quern/lineage/lineage.h"
 #include "quern/pipeline/pipeline.h"
 #include "quern/registry/registry.h"
@@ -11,9 +12,9 @@
 #include "quern/tracking/tracking.h"
 
 static const struct route_list *const rooms[] = {
-    &guide_routes,    &ops_routes,      &backup_routes,   &principal_routes,
-    &token_routes,    &project_routes,  &artifact_routes, &lineage_routes,
-    &tracking_routes, &registry_routes, &pipeline_routes, &serving_routes,
+    &guide_routes,    &ops_routes,      &backup_routes,  &principal_routes, &token_routes,
+    &project_routes,  &artifact_routes, &lineage_routes, &tracking_routes,  &registry_routes,
+    &pipeline_routes, &serving_routes,  &graphql_routes,
 };
 
 const struct route_list *house_routes(void) {
