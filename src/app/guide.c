@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "house.h"
+#include "page.h"
 #include "quern/access/access.h"
 #include "quern/base/arena.h"
 #include "quern/base/buf.h"
@@ -113,11 +114,15 @@ static void guide_html(struct buf *out, const char *url) {
     buf_puts(out, "</main></body></html>\n");
 }
 
+static bool wants_html(const struct ctx *c) {
+    const char *accept = ctx_header(c, "accept");
+    return accept && strstr(accept, "text/html");
+}
+
 static int guide(struct ctx *c, const void *in, void *out) {
     (void)in;
     (void)out;
-    const char *accept = ctx_header(c, "accept");
-    bool html = accept && strstr(accept, "text/html");
+    bool html = wants_html(c);
     struct buf text = {0};
     if (html) {
         guide_html(&text, own_url(c));
@@ -132,6 +137,10 @@ static int guide(struct ctx *c, const void *in, void *out) {
                 arena_dup(c->arena, text.data, text.len), text.len);
     buf_free(&text);
     return 0;
+}
+
+static int first_page(struct ctx *c, const void *in, void *out) {
+    return page_is_open() && wants_html(c) ? page_index(c) : guide(c, in, out);
 }
 
 static int errors(struct ctx *c, const void *in, void *out) {
@@ -149,9 +158,17 @@ static int errors(struct ctx *c, const void *in, void *out) {
 }
 
 static const struct route rows[] = {
-    {.id = "ops.guide",
+    {.id = "ops.first_page",
      .method = "GET",
      .path = "/",
+     .perm = PERM_PUBLIC,
+     .lane = LANE_CALL,
+     .dialect = DIALECT_TEXT,
+     .fn = first_page,
+     .summary = "The guide; for a browser MLflow's page, where the operator lends one."},
+    {.id = "ops.guide",
+     .method = "GET",
+     .path = "/guide",
      .perm = PERM_PUBLIC,
      .lane = LANE_CALL,
      .dialect = DIALECT_TEXT,

@@ -12,6 +12,7 @@
 
 #include "backup.h"
 #include "housekeeping.h"
+#include "page.h"
 #include "quern/access/access.h"
 #include "quern/artifact/artifact.h"
 #include "quern/base/arena.h"
@@ -230,6 +231,9 @@ static int start_rooms(struct config *c, struct buf *error) {
     }
     house.artifacts = true;
     artifact_model_owner(run_of_model);
+    if (page_open(config_str(c, CONFIG_PAGE), error) != 0) {
+        return -1;
+    }
     open_onnx(c);
     struct serving_options serving = {.lanes = house.lanes,
                                       .data = house.data,
@@ -353,6 +357,7 @@ void house_stop(void) {
     if (house.lanes) {
         lanes_stop(house.lanes);
     }
+    page_close();
     access_stop(house.access);
     if (house.artifacts) {
         artifacts_close();

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The whole wire surface of the daemon, room by room. */
 #include "house.h"
+#include "page.h"
 #include "quern/access/access.h"
 #include "quern/artifact/artifact.h"
 #include "quern/base/arena.h"
@@ -12,9 +13,9 @@
 #include "quern/tracking/tracking.h"
 
 static const struct route_list *const rooms[] = {
-    &guide_routes,    &ops_routes,      &backup_routes,  &principal_routes, &token_routes,
-    &project_routes,  &artifact_routes, &lineage_routes, &tracking_routes,  &registry_routes,
-    &pipeline_routes, &serving_routes,  &graphql_routes,
+    &guide_routes,    &page_routes,     &ops_routes,      &backup_routes,  &principal_routes,
+    &token_routes,    &project_routes,  &artifact_routes, &lineage_routes, &tracking_routes,
+    &registry_routes, &pipeline_routes, &serving_routes,  &graphql_routes,
 };
 
 const struct route_list *house_routes(void) {
