@@ -5,6 +5,7 @@
 #include "quern/access/access.h"
 #include "quern/artifact/artifact.h"
 #include "quern/base/arena.h"
+#include "quern/genai/genai.h"
 #include "quern/graphql/graphql.h"
 #include "quern/lineage/lineage.h"
 #include "quern/pipeline/pipeline.h"
@@ -15,7 +16,7 @@
 static const struct route_list *const rooms[] = {
     &guide_routes,    &page_routes,     &ops_routes,      &backup_routes,  &principal_routes,
     &token_routes,    &project_routes,  &artifact_routes, &lineage_routes, &tracking_routes,
-    &registry_routes, &pipeline_routes, &serving_routes,  &graphql_routes,
+    &registry_routes, &pipeline_routes, &serving_routes,  &graphql_routes, &side_door_routes,
 };
 
 const struct route_list *house_routes(void) {

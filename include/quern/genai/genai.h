@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef QUERN_GENAI_GENAI_H
+#define QUERN_GENAI_GENAI_H
+/* Genai: what MLflow's clients and web page ask around language models beside traces and prompts
+ * (prompts are registered models with tags, see registry).
+ *
+ * Side doors: questions of the page are answered as a genuine server without these features does
+ * (no gateway endpoints, telemetry off, no assistant); what would have to do work (gateway, prompt
+ * optimization, label schemas, review queues, judges run by the server, jobs, demo) fails with
+ * NOT_IMPLEMENTED and a sentence that names the feature; workspaces are told to be off, since
+ * Quern's projects take their place. docs/mlflow.md lists them. */
+#include "quern/http/route.h"
+
+extern const struct route_list side_door_routes;
+
+#endif

@@ -1,0 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+# What clients and MLflow's web page ask around language models.
+add_test(NAME wire.side_doors COMMAND ${QUERN_PYTHON} ${CMAKE_SOURCE_DIR}/tests/client/side_doors.py)
+set_tests_properties(wire.side_doors PROPERTIES LABELS quick TIMEOUT 120
+                     ENVIRONMENT QUERN_BIN=$<TARGET_FILE:quern>)
