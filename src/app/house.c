@@ -223,7 +223,8 @@ static int start_rooms(struct config *c, struct buf *error) {
     struct lane_options lanes = {.db = house.db,
                                  .workers = (unsigned)config_int(c, CONFIG_WORKERS),
                                  .work_queue = (size_t)config_int(c, CONFIG_WORK_QUEUE),
-                                 .audit = access_audit};
+                                 .audit = access_audit,
+                                 .routes = house_routes()};
     house.lanes = lanes_start(&lanes);
     if (artifacts_open(house.db, house.data, (uint64_t)config_int(c, CONFIG_UPLOAD_CAP),
                        config_int(c, CONFIG_GC_GRACE_MS), error) != 0) {

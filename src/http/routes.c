@@ -113,11 +113,40 @@ static void check_row(struct checker *k, const struct route *row) {
     }
 }
 
+static bool names_field(const struct shape *s, const struct field *f) {
+    for (size_t i = 0; s && i < s->n; i++)
+        if (str_eq(s->fields[i].name, f->name) && s->fields[i].type == f->type)
+            return true;
+    return false;
+}
+
+/* The twin is a GET that reads, and what it needs to find its thing stands in this row's input. */
+static void check_twin(struct checker *k, const struct route *row) {
+    const struct route *twin = row->twin ? map_get(k->ids, row->twin) : NULL;
+    if (!row->twin)
+        return;
+    if (!twin || !twin->method || strcmp(twin->method, "GET") != 0 || twin->lane != LANE_READ ||
+        !twin->in || !twin->out) {
+        FAULT(k, row, "the twin %s must be a GET on the READ lane with input and output",
+              row->twin);
+        return;
+    }
+    if (strcmp(row->method, "GET") != 0 && row->lane != LANE_WRITE)
+        FAULT(k, row, "a change with a twin must be on the WRITE lane");
+    for (size_t i = 0; i < twin->in->n; i++)
+        if ((twin->in->fields[i].flags & F_REQUIRED) && !names_field(row->in, &twin->in->fields[i]))
+            FAULT(k, row, "the twin %s needs %s, which the input lacks", row->twin,
+                  twin->in->fields[i].name);
+}
+
 int routes_check(const struct route_list *routes, struct buf *error) {
     struct checker k = {.error = error, .ids = map_new(), .paths = map_new()};
     for (const struct route_list *l = routes; l->n; l++)
         for (size_t i = 0; i < l->n; i++)
             check_row(&k, &l->rows[i]);
+    for (const struct route_list *l = routes; l->n; l++)
+        for (size_t i = 0; i < l->n; i++)
+            check_twin(&k, &l->rows[i]);
     map_free(k.ids, NULL);
     map_free(k.paths, NULL);
     return k.faults ? -1 : 0;

@@ -5,10 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "etag.h"
 #include "quern/base/arena.h"
 #include "quern/base/clock.h"
 #include "quern/base/log.h"
 #include "quern/base/queue.h"
+#include "quern/base/str.h"
 #include "quern/base/thread.h"
 #include "quern/core/ctx.h"
 #include "quern/db/db.h"
@@ -68,6 +70,8 @@ static void run_read(struct lanes *l, struct call *k) {
     int rc = db_read_begin(l->o.db, c);
     if (!rc) {
         rc = call_run(k);
+        if (!rc)
+            etag_answer(k);
         db_read_end(c);
     }
     call_finish(k, rc);
@@ -93,7 +97,9 @@ static int write_op(struct ctx *c, void *arg) {
     int rc = replay_find(t->k, &t->replay);
     if (rc)
         return rc < 0 ? rc : 0;
-    rc = call_run(t->k);
+    rc = etag_check(t->k, t->lanes->o.routes);
+    if (!rc)
+        rc = call_run(t->k);
     if (!rc)
         rc = audit(t->lanes, t->k);
     if (!rc)
@@ -145,7 +151,8 @@ static int run_once(struct trip *t) {
         if (rc)
             return rc < 0 ? rc : 0;
     }
-    rc = call_run(t->k);
+    rc = str_eq(c->method, "GET") ? 0 : etag_check(t->k, NULL);
+    rc = rc ? rc : call_run(t->k);
     bool writes = (call_route(t->k)->flags & ROUTE_AUDIT) && l->o.audit;
     if (!rc && (writes || t->replay.key))
         rc = db_write(l->o.db, c, after_work, t);

@@ -45,6 +45,7 @@ static const struct route rows[] = {
      .lane = LANE_WRITE,
      .flags = ROUTE_AUDIT,
      .fn = endpoint_api_put,
+     .twin = "serving.endpoints.get",
      .summary = "Binds an endpoint to a model, which is then vetted and loaded in the background."},
     {.id = "serving.endpoints.get",
      .method = "GET",
@@ -54,6 +55,7 @@ static const struct route rows[] = {
      .perm = PERM_READ,
      .lane = LANE_READ,
      .fn = endpoint_api_get,
+     .twin = "serving.endpoints.get",
      .summary = "Shows an endpoint, its state and reason."},
     {.id = "serving.endpoints.delete",
      .method = "DELETE",
@@ -63,6 +65,7 @@ static const struct route rows[] = {
      .lane = LANE_WRITE,
      .flags = ROUTE_AUDIT,
      .fn = endpoint_api_delete,
+     .twin = "serving.endpoints.get",
      .summary = "Takes an endpoint away; requests under way are answered."},
 
     OIP_GET("server", "/v2", NULL, PERM_PUBLIC, oip_server, "Names server and extensions."),

@@ -63,6 +63,10 @@ struct route {
     route_fn *fn;
     const struct upload_ops *upload;
     const char *summary; /* one sentence */
+    /* Id of the GET row (lane READ) whose answer shows the thing that this row changes, found by
+     * the members that both inputs have; its own id on the GET row itself. Gives the thing an ETag
+     * and the change If-Match (see lane). NULL: neither. */
+    const char *twin;
 };
 
 struct route_list {

@@ -7,7 +7,10 @@
  * WRITE calls whose row has ROUTE_AUDIT append one audit row in the same transaction through the
  * hook. Idempotency-Key on POST: the first answer (status, body) is stored with a hash of the
  * request for 24 h; the same key and request answers it again, another request 422, one under way
- * 409. */
+ * 409.
+ *
+ * Rows with a twin: the GET carries an ETag (a digest of its JSON), a change on the WRITE lane
+ * takes If-Match and If-None-Match, compared inside its transaction; 412 when they do not hold. */
 #include <stddef.h>
 #include <stdint.h>
 
@@ -16,6 +19,7 @@ struct call;
 struct ctx;
 struct lanes;
 struct route;
+struct route_list;
 
 struct lane_options {
     struct db *db;
@@ -23,6 +27,7 @@ struct lane_options {
     size_t work_queue;
     /* Called inside the transaction of an audited write after the handler succeeded. */
     int (*audit)(struct ctx *c, const struct route *row, const char *outcome);
+    const struct route_list *routes; /* to find twins; ends with n = 0; NULL: no ETags */
 };
 
 struct lanes *lanes_start(const struct lane_options *o);

@@ -45,6 +45,34 @@ static void bad_tables(void) {
     buf_free(&error);
 }
 
+/* A twin must be a GET that reads, and the change must name what the GET needs. */
+static void twins(void) {
+    struct route two[2] = {rows[4], rows[4]};
+    const struct route_list both[] = {{two, 2}, {NULL, 0}};
+    struct buf error = {0};
+    two[0].lane = LANE_READ;
+    two[1].id = "t.change";
+    two[1].method = "DELETE";
+    two[1].lane = LANE_WRITE;
+    two[0].twin = two[1].twin = two[0].id;
+    CHECK_INT(routes_check(both, &error), 0);
+    two[1].twin = "t.none";
+    CHECK_INT(routes_check(both, &error), -1);
+    CHECK_HAS(error.data, "the twin t.none must be a GET");
+    two[1].twin = two[0].id;
+    two[1].lane = LANE_WORK;
+    buf_clear(&error);
+    CHECK_INT(routes_check(both, &error), -1);
+    CHECK_HAS(error.data, "must be on the WRITE lane");
+    two[1].lane = LANE_WRITE;
+    two[1].path = "/api/v1/other";
+    two[1].in = NULL;
+    buf_clear(&error);
+    CHECK_INT(routes_check(both, &error), -1);
+    CHECK_HAS(error.data, "which the input lacks");
+    buf_free(&error);
+}
+
 static void finding(void) {
     CHECK_STR(routes_find(row_lists, "GET", "/api/v1/echo/x")->id, "t.echo");
     CHECK_STR(routes_find(row_lists, "HEAD", "/ping?x=1")->id, "t.ping");
@@ -84,6 +112,7 @@ int main(int argc, char **argv) {
     save_to = argc > 1 ? argv[1] : NULL;
     RUN(good_table);
     RUN(bad_tables);
+    RUN(twins);
     RUN(finding);
     RUN(documents);
     return CHECK_END();
