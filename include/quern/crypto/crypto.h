@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef QUERN_CRYPTO_CRYPTO_H
 #define QUERN_CRYPTO_CRYPTO_H
-/* Crypto: OpenSSL's digests and password hashing. The only folder that includes openssl/. */
+/* Crypto: OpenSSL's digests, password hashing and sealing. The only folder that includes openssl/.
+ */
 #include <stdbool.h>
 #include <stddef.h>
+
+struct arena;
+struct dir;
 
 struct sha256;
 
@@ -18,6 +22,29 @@ bool crypto_equal(const void *a, const void *b, size_t n); /* constant time */
 int password_hash(const char *password, char out[160]);
 bool password_verify(const char *password, const char *hash);
 void crypto_wipe(void *p, size_t n);
+
+/* Seal: AES-256-GCM under a key that lies in a file beside the database, so that neither the
+ * database nor its backups hold a secret in clear. `bound` is what the sealed text belongs to, as
+ * "webhook.secret:<id>"; sealed text that was moved elsewhere does not open. Sealed form: 1 byte
+ * version, 8 bytes of the key's digest, 12 bytes nonce, the text encrypted, 16 bytes tag. */
+struct seal_key;
+enum seal_fault {
+    SEAL_OK,
+    SEAL_NO_KEY,    /* there is no key file */
+    SEAL_BAD_KEY,   /* it is no key, or cannot be read or made */
+    SEAL_OTHER_KEY, /* sealed under another key than this */
+    SEAL_DAMAGED,   /* changed, cut off, or bound to something else */
+};
+/* Reads dir/name, or with `make` and no such file makes it, 0600 and on the disk. */
+enum seal_fault seal_key_open(struct dir *d, const char *name, bool make, struct seal_key **out);
+void seal_key_free(struct seal_key *k); /* wipes; NULL is allowed */
+unsigned char *seal(struct arena *a, const struct seal_key *k, const char *bound, const void *data,
+                    size_t n, size_t *sealed_n);
+/* *out is NUL-terminated behind its *out_n bytes. */
+enum seal_fault seal_open(struct arena *a, const struct seal_key *k, const char *bound,
+                          const void *sealed, size_t n, char **out, size_t *out_n);
+const char *seal_fault_text(enum seal_fault f); /* "the key file is missing" */
+
 const char *crypto_version(void);
 
 #endif
