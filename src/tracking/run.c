@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "run.h"
+#include "run_feed.h"
 
 #include <inttypes.h>
 #include <jansson.h>
@@ -134,6 +135,9 @@ int run_finish(struct ctx *c, const char *run_id, const char *status, int64_t en
     int rc = run_for_read(c, run_id, &r);
     if (!rc)
         rc = run_write_state(c, r.row, status, SET_I64(end_ms));
+    if (rc >= 0)
+        run_feed_status(c, r.uuid,
+                        &(struct run_info){.status = status, .end_time = SET_I64(end_ms)});
     return rc < 0 ? rc : 0;
 }
 

@@ -5,6 +5,7 @@
 #include "quern/base/arena.h"
 #include "quern/core/ctx.h"
 #include "run.h"
+#include "run_feed.h"
 #include "run_search.h"
 #include "tracking_api.h"
 
@@ -110,17 +111,29 @@ int api_run_get(struct ctx *c, const void *in, void *out) {
 }
 
 int api_run_update(struct ctx *c, const void *in, void *out) {
-    return run_update(c, in, &((struct info_answer *)out)->run_info);
+    struct info_answer *o = out;
+    int rc = run_update(c, in, &o->run_info);
+    if (!rc)
+        run_feed_status(c, o->run_info->run_id, o->run_info);
+    return rc;
 }
 
 int api_run_delete(struct ctx *c, const void *in, void *out) {
+    const char *run_id = ((const struct by_id *)in)->run_id;
     (void)out;
-    return run_set_deleted(c, ((const struct by_id *)in)->run_id, true);
+    int rc = run_set_deleted(c, run_id, true);
+    if (!rc)
+        run_feed_deleted(c, run_id, true);
+    return rc;
 }
 
 int api_run_restore(struct ctx *c, const void *in, void *out) {
+    const char *run_id = ((const struct by_id *)in)->run_id;
     (void)out;
-    return run_set_deleted(c, ((const struct by_id *)in)->run_id, false);
+    int rc = run_set_deleted(c, run_id, false);
+    if (!rc)
+        run_feed_deleted(c, run_id, false);
+    return rc;
 }
 
 int api_run_search(struct ctx *c, const void *in, void *out) {
@@ -130,13 +143,19 @@ int api_run_search(struct ctx *c, const void *in, void *out) {
 int api_run_set_tag(struct ctx *c, const void *in, void *out) {
     const struct entry *i = in;
     (void)out;
-    return run_set_tag(c, i->run_id, i->key, i->value);
+    int rc = run_set_tag(c, i->run_id, i->key, i->value);
+    if (!rc)
+        run_feed_pair(c, i->run_id, "tags", i->key, i->value ? i->value : "");
+    return rc;
 }
 
 int api_run_delete_tag(struct ctx *c, const void *in, void *out) {
     const struct entry *i = in;
     (void)out;
-    return run_drop_tag(c, i->run_id, i->key);
+    int rc = run_drop_tag(c, i->run_id, i->key);
+    if (!rc)
+        run_feed_pair(c, i->run_id, "untags", i->key, NULL);
+    return rc;
 }
 
 int api_log_parameter(struct ctx *c, const void *in, void *out) {
@@ -147,7 +166,10 @@ int api_log_parameter(struct ctx *c, const void *in, void *out) {
     int rc = param_check(c, NULL, 0, &p);
     if (!rc)
         rc = run_for_write(c, i->run_id, &r);
-    return rc ? rc : param_log(c, &r, &p, 1, false);
+    rc = rc ? rc : param_log(c, &r, &p, 1, false);
+    if (!rc)
+        run_feed_pair(c, r.uuid, "params", i->key, i->value ? i->value : "");
+    return rc;
 }
 
 int api_log_metric(struct ctx *c, const void *in, void *out) {
@@ -157,7 +179,10 @@ int api_log_metric(struct ctx *c, const void *in, void *out) {
     int rc = metric_check(c, NULL, 0, m);
     if (!rc)
         rc = run_for_write(c, m->run_id, &r);
-    return rc ? rc : metric_log(c, &r, m, 1);
+    rc = rc ? rc : metric_log(c, &r, m, 1);
+    if (!rc)
+        run_feed_metrics(c, r.uuid, m, 1);
+    return rc;
 }
 
 static int count_check(struct ctx *c, size_t n, size_t most, const char *what) {
@@ -206,6 +231,11 @@ int api_log_batch(struct ctx *c, const void *in, void *out) {
         rc = metric_log(c, &r, b->metrics.items, b->metrics.n);
     for (size_t i = 0; !rc && i < b->tags.n; i++)
         rc = run_put_tag(c, &r, "key", t[i].key, t[i].value);
+    if (!rc) {
+        run_feed_metrics(c, r.uuid, b->metrics.items, b->metrics.n);
+        run_feed_pairs(c, r.uuid, "params", b->params.items, b->params.n);
+        run_feed_pairs(c, r.uuid, "tags", t, b->tags.n);
+    }
     return rc;
 }
 

@@ -18,6 +18,8 @@ route_fn api_experiment_create, api_experiment_get, api_experiment_get_by_name,
 extern const struct shape in_run_create, in_run_id, in_run_update, in_run_search, in_run_tag,
     in_run_tag_key, in_log_parameter, in_log_metric, in_log_batch, in_log_model, out_run,
     out_run_info, out_run_page;
+extern const struct shape in_run_events;
+route_fn api_run_events;
 route_fn api_run_create, api_run_get, api_run_update, api_run_delete, api_run_restore,
     api_run_search, api_run_set_tag, api_run_delete_tag, api_log_parameter, api_log_metric,
     api_log_batch, api_log_model;
