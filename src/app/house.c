@@ -25,11 +25,13 @@
 #include "quern/http/server.h"
 #include "quern/lane/lane.h"
 #include "quern/lineage/lineage.h"
+#include "quern/net/net.h"
 #include "quern/onnx/onnx.h"
 #include "quern/pipeline/pipeline.h"
 #include "quern/registry/registry.h"
 #include "quern/serving/serving.h"
 #include "quern/tracking/tracking.h"
+#include "quern/webhook/webhook.h"
 
 struct house house;
 
@@ -219,6 +221,19 @@ static int run_of_model(struct ctx *c, const char *model_id, const char **run_id
     return rc;
 }
 
+/* What the house calls by itself, and to whom. */
+static int start_outbound(struct config *c, struct buf *error) {
+    struct net_options net = {.allow = config_str(c, CONFIG_NET_ALLOW),
+                              .allow_http = config_bool(c, CONFIG_NET_ALLOW_HTTP),
+                              .ca_file = config_str(c, CONFIG_NET_CA_FILE)};
+    struct webhook_options webhooks = {.lanes = house.lanes,
+                                       .data = house.data,
+                                       .workers = (unsigned)config_int(c, CONFIG_WEBHOOK_WORKERS),
+                                       .timeout_ms = config_int(c, CONFIG_WEBHOOK_TIMEOUT_MS),
+                                       .keep_ms = config_int(c, CONFIG_WEBHOOK_KEEP_MS)};
+    return net_start(&net, error) == 0 ? webhook_start(&webhooks, error) : -1;
+}
+
 static int start_rooms(struct config *c, struct buf *error) {
     struct lane_options lanes = {.db = house.db,
                                  .workers = (unsigned)config_int(c, CONFIG_WORKERS),
@@ -245,7 +260,7 @@ static int start_rooms(struct config *c, struct buf *error) {
         return -1;
     }
     house.endpoints = true;
-    return 0;
+    return start_outbound(c, error);
 }
 
 static int start_server(struct config *c, int listen_fd, struct buf *error) {
@@ -345,6 +360,7 @@ int house_start(struct config *config, int listen_fd, struct buf *error) {
 
 void house_stop(void) {
     housekeeping_stop(house.housekeeping);
+    net_stop();
     serving_cease();
     if (house.pipelines) {
         pipeline_stop();
@@ -355,6 +371,7 @@ void house_stop(void) {
     if (house.endpoints) {
         serving_stop();
     }
+    webhook_stop();
     if (house.lanes) {
         lanes_stop(house.lanes);
     }

@@ -16,6 +16,7 @@
 #include "quern/core/ctx.h"
 #include "quern/db/db.h"
 #include "quern/lane/lane.h"
+#include "quern/webhook/webhook.h"
 
 #define SWEEP_MS 60000
 #define EVENT_KEEP_MS (30 * 24 * 3600 * 1000LL)
@@ -49,6 +50,7 @@ static const struct kind {
     {"idempotency keys", idempotency_op},
     {"run tokens", access_run_tokens_expire},
     {"events", event_op},
+    {"webhook deliveries", webhook_expire},
 };
 
 struct batch {

@@ -3,6 +3,7 @@
 
 #include "model_store.h"
 #include "name.h"
+#include "news.h"
 #include "prompt.h"
 #include "quern/access/access.h"
 #include "quern/base/arena.h"
@@ -67,7 +68,7 @@ int model_create(struct ctx *c, const char *name, const char *description, const
                                  tags->items[i].value ? tags->items[i].value : "");
     if (rc == 0)
         rc = lineage_node(c, ref_make(c, "model", name), name, NULL);
-    return rc;
+    return rc == 0 ? news_model_created(c, out, tags, prompt) : rc;
 }
 
 int model_find(struct ctx *c, const char *name, struct model_row *out) {
@@ -137,13 +138,18 @@ int model_set_tag(struct ctx *c, const char *name, const char *key, const char *
     int rc = tag_check(c, key, value);
     if (rc == 0)
         rc = model_find(c, name, &m);
-    return rc == 0 ? model_store_set_tag(c, m.id, key, value ? value : "") : rc;
+    if (rc == 0)
+        rc = model_store_set_tag(c, m.id, key, value ? value : "");
+    return rc == 0 ? news_model_tag(c, &m, key, value ? value : "") : rc;
 }
 
 int model_delete_tag(struct ctx *c, const char *name, const char *key) {
     struct model_row m;
+    bool there = false;
     int rc = model_find(c, name, &m);
-    return rc == 0 ? model_store_delete_tag(c, m.id, key) : rc;
+    if (rc == 0)
+        rc = model_store_delete_tag(c, m.id, key, &there);
+    return rc == 0 && there ? news_model_tag(c, &m, key, NULL) : rc;
 }
 
 int alias_moved(struct ctx *c, const char *name, const char *alias, int64_t from, int64_t to) {
@@ -174,6 +180,8 @@ int model_alias_set(struct ctx *c, const char *name, const char *alias, int64_t 
         rc = alias_store_get(c, v.model, alias, &old, &found);
     if (rc == 0)
         rc = alias_store_set(c, v.model, alias, version);
+    if (rc == 0)
+        rc = news_alias(c, v.model, name, alias, version);
     if (rc != 0 || (found && old == version))
         return rc;
     return alias_moved(c, name, alias, found ? old : 0, version);
@@ -189,6 +197,8 @@ int model_alias_drop(struct ctx *c, const char *name, const char *alias) {
     if (rc != 0 || !found)
         return rc;
     rc = alias_store_delete(c, m.id, alias);
+    if (rc == 0)
+        rc = news_alias(c, m.id, name, alias, 0);
     return rc == 0 ? alias_moved(c, name, alias, old, 0) : rc;
 }
 

@@ -75,9 +75,11 @@ int model_store_set_tag(struct ctx *c, int64_t id, const char *key, const char *
                    "iss", id, key, value);
 }
 
-int model_store_delete_tag(struct ctx *c, int64_t id, const char *key) {
-    return db_exec(c, "DELETE FROM registered_model_tag WHERE model = ? AND key = ?", "is", id,
-                   key);
+int model_store_delete_tag(struct ctx *c, int64_t id, const char *key, bool *there) {
+    int rc =
+        db_exec(c, "DELETE FROM registered_model_tag WHERE model = ? AND key = ?", "is", id, key);
+    *there = rc == 0 && db_changes(c) > 0;
+    return rc;
 }
 
 int pairs_read(struct ctx *c, struct stmt *st, struct pairs *out) {

@@ -21,7 +21,7 @@ int model_store_touch(struct ctx *c, int64_t id);
 int model_store_delete(struct ctx *c, int64_t id);
 int model_store_next_version(struct ctx *c, int64_t id, int64_t *version);
 int model_store_set_tag(struct ctx *c, int64_t id, const char *key, const char *value);
-int model_store_delete_tag(struct ctx *c, int64_t id, const char *key);
+int model_store_delete_tag(struct ctx *c, int64_t id, const char *key, bool *there);
 int model_store_tags(struct ctx *c, int64_t id, struct pairs *out);
 int model_store_has_tag(struct ctx *c, int64_t id, const char *key, const char *value, bool *has);
 

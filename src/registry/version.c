@@ -6,6 +6,7 @@
 #include "model.h"
 #include "model_store.h"
 #include "name.h"
+#include "news.h"
 #include "prompt.h"
 #include "quern/artifact/artifact.h"
 #include "quern/base/arena.h"
@@ -129,6 +130,8 @@ int version_create(struct ctx *c, const struct version_new *in, struct version_r
                                    in->tags.items[i].value ? in->tags.items[i].value : "");
     if (rc == 0 && *out->logged_model)
         rc = logged_model_registered(c, out->logged_model, out->name, out->version);
+    if (rc == 0)
+        rc = news_version_created(c, out, &in->tags, prompt);
     return rc == 0 ? tell(c, out) : rc;
 }
 
@@ -197,15 +200,20 @@ int version_set_tag(struct ctx *c, const char *name, int64_t version, const char
         rc = version_find(c, name, version, &v);
     if (rc == 0)
         rc = registry_check_caller(c, v.run_id);
-    return rc == 0 ? version_store_set_tag(c, v.model, version, key, value ? value : "") : rc;
+    if (rc == 0)
+        rc = version_store_set_tag(c, v.model, version, key, value ? value : "");
+    return rc == 0 ? news_version_tag(c, &v, key, value ? value : "") : rc;
 }
 
 int version_delete_tag(struct ctx *c, const char *name, int64_t version, const char *key) {
     struct version_row v;
+    bool there = false;
     int rc = version_find(c, name, version, &v);
     if (rc == 0)
         rc = registry_check_caller(c, v.run_id);
-    return rc == 0 ? version_store_delete_tag(c, v.model, version, key) : rc;
+    if (rc == 0)
+        rc = version_store_delete_tag(c, v.model, version, key, &there);
+    return rc == 0 && there ? news_version_tag(c, &v, key, NULL) : rc;
 }
 
 int versions_latest(struct ctx *c, const struct model_row *m, const struct strs *stages,

@@ -133,9 +133,12 @@ int version_store_set_tag(struct ctx *c, int64_t model, int64_t version, const c
                    "iiss", model, version, key, value);
 }
 
-int version_store_delete_tag(struct ctx *c, int64_t model, int64_t version, const char *key) {
-    return db_exec(c, "DELETE FROM model_version_tag WHERE model = ? AND version = ? AND key = ?",
-                   "iis", model, version, key);
+int version_store_delete_tag(struct ctx *c, int64_t model, int64_t version, const char *key,
+                             bool *there) {
+    int rc = db_exec(c, "DELETE FROM model_version_tag WHERE model = ? AND version = ? AND key = ?",
+                     "iis", model, version, key);
+    *there = rc == 0 && db_changes(c) > 0;
+    return rc;
 }
 
 /* "[[model,version],...]" for json_each, which keeps statements constant and walks in order. */

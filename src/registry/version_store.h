@@ -30,7 +30,8 @@ int version_store_delete(struct ctx *c, int64_t model, int64_t version);
 int version_store_archive_others(struct ctx *c, int64_t model, int64_t version, const char *stage);
 int version_store_set_tag(struct ctx *c, int64_t model, int64_t version, const char *key,
                           const char *value);
-int version_store_delete_tag(struct ctx *c, int64_t model, int64_t version, const char *key);
+int version_store_delete_tag(struct ctx *c, int64_t model, int64_t version, const char *key,
+                             bool *there);
 /* Of each row in turn; `out` has as many zeroed items. */
 int version_store_tags_of(struct ctx *c, const struct version_rows *rows, struct pairs *out);
 int version_store_aliases_of(struct ctx *c, const struct version_rows *rows, struct strs *out);

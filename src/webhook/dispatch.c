@@ -1,0 +1,379 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "dispatch.h"
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "delivery_store.h"
+#include "quern/base/arena.h"
+#include "quern/base/clock.h"
+#include "quern/base/failpoint.h"
+#include "quern/base/id.h"
+#include "quern/base/log.h"
+#include "quern/base/map.h"
+#include "quern/base/str.h"
+#include "quern/base/thread.h"
+#include "quern/core/ctx.h"
+#include "quern/db/db.h"
+#include "quern/lane/lane.h"
+#include "quern/metric/metric.h"
+#include "quern/net/net.h"
+#include "quern/webhook/webhook.h"
+#include "send.h"
+#include "topic.h"
+
+#define WORKERS_MAX 64
+#define EVENTS_PER_WRITE 200
+#define HOOKS_PER_LOOK 10000
+#define QUICK_MS 2000
+#define IDLE_MS 60000
+#define AGAIN_MS 1000 /* after the database refused */
+#define GAUGE_MS 5000
+
+static char quick_mark; /* under a webhook's id: its last answer came quickly */
+
+struct worker {
+    struct thread *thread;
+    int64_t delivery; /* 0: idle */
+    char webhook[64];
+    bool known; /* quick when it was handed over */
+    int64_t since_ms;
+};
+
+static struct {
+    struct webhook_options o;
+    struct db *db;
+    struct thread *thread;
+    struct worker workers[WORKERS_MAX];
+    unsigned n, turn;
+    struct map *shown; /* webhook -> quick_mark */
+    bool woken, stop, running;
+    int64_t gauge_at;
+} d;
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t work = PTHREAD_COND_INITIALIZER; /* for the workers */
+static pthread_cond_t wake;                            /* for the dispatcher, monotonic */
+
+void dispatch_wake(void *unused) {
+    (void)unused;
+    pthread_mutex_lock(&lock);
+    d.woken = true;
+    if (d.running)
+        pthread_cond_signal(&wake);
+    pthread_mutex_unlock(&lock);
+}
+
+static void on_event(const char *type, const char *subject, int64_t seq, void *arg) {
+    (void)subject;
+    (void)seq;
+    if (topic_of(type))
+        dispatch_wake(arg);
+}
+
+static bool stopping(void) {
+    pthread_mutex_lock(&lock);
+    bool stop = d.stop;
+    pthread_mutex_unlock(&lock);
+    return stop;
+}
+
+/* ------------------------------------------------------------------ one delivery */
+
+static int record_op(struct ctx *c, void *arg) {
+    return delivery_store_record(c, arg);
+}
+
+/* Only a row that is written ends a delivery: a database that refuses is asked again. */
+static void record(struct ctx *c, const struct delivery_row *r) {
+    struct delivery_row copy = *r;
+    c->now_ms = clock_wall_ms();
+    while (db_write(d.db, c, record_op, &copy) != 0) {
+        log_warn("webhook.record", "delivery %s: the outcome is not recorded: %s", r->delivery_id,
+                 c->err.message ? c->err.message : "the writer is busy");
+        err_clear(c);
+        if (stopping())
+            return; /* it stays pending and is sent again */
+        clock_sleep_ms(100);
+    }
+}
+
+static const char *settle(struct delivery_row *r, const struct outcome *o) {
+    uint32_t luck;
+    id_random(&luck, sizeof luck);
+    r->attempts++;
+    r->response_status = o->status;
+    r->response_body = o->body;
+    r->error = o->error;
+    int64_t wait =
+        o->verdict == VERDICT_RETRY ? backoff_ms(r->attempts, o->retry_after_ms, luck) : -1;
+    r->state = o->verdict == VERDICT_DELIVERED ? "delivered" : wait >= 0 ? "pending" : "failed";
+    if (wait >= 0)
+        r->next_ms = clock_wall_ms() + wait;
+    return o->verdict == VERDICT_DELIVERED ? "delivered" : wait >= 0 ? "retried" : "failed";
+}
+
+enum shown { SHOWN_NOTHING, SHOWN_QUICK, SHOWN_SLOW };
+
+static enum shown deliver(struct ctx *c, struct net_client *client, int64_t id) {
+    struct delivery_job job;
+    struct outcome o;
+    bool found = false;
+    int rc = db_read_begin(d.db, c);
+    if (rc == 0) {
+        rc = delivery_store_job(c, id, &job, &found);
+        db_read_end(c);
+    }
+    /* It was chosen from a snapshot, and may have been settled by another worker since. */
+    if (rc != 0 || !found || !job.wanted || job.row.next_ms > clock_wall_ms())
+        return SHOWN_NOTHING;
+    struct message m = {.webhook = job.row.webhook,
+                        .url = job.url,
+                        .delivery_id = job.row.delivery_id,
+                        .body = job.row.body,
+                        .secret = job.secret,
+                        .secret_n = job.secret_n};
+    int64_t began = clock_mono_ns();
+    message_send(c, client, &m, d.o.timeout_ms, &o);
+    FAILPOINT("webhook.sent");
+    if (o.verdict == VERDICT_STOPPED)
+        return SHOWN_NOTHING;
+    double seconds = (double)(clock_mono_ns() - began) / 1e9;
+    const char *outcome = settle(&job.row, &o);
+    record(c, &job.row);
+    metric_add(METRIC_WEBHOOKS, 1, outcome, NULL, NULL);
+    metric_observe(METRIC_WEBHOOK_SECONDS, seconds, outcome, NULL, NULL);
+    if (str_eq(outcome, "failed"))
+        log_warn("webhook.failed", "webhook %s: delivery %s of %s failed: %s", job.row.webhook,
+                 job.row.delivery_id, job.row.event, o.error ? o.error : "");
+    return o.status > 0 && seconds * 1000 < QUICK_MS ? SHOWN_QUICK : SHOWN_SLOW;
+}
+
+static void work_on(void *arg) {
+    struct worker *w = arg;
+    struct net_client *client = net_client_new();
+    pthread_mutex_lock(&lock);
+    while (!d.stop) {
+        if (!w->delivery) {
+            pthread_cond_wait(&work, &lock);
+            continue;
+        }
+        int64_t id = w->delivery;
+        pthread_mutex_unlock(&lock);
+        struct ctx c;
+        ctx_begin(&c);
+        enum shown shown = deliver(&c, client, id);
+        ctx_end(&c);
+        pthread_mutex_lock(&lock);
+        if (shown != SHOWN_NOTHING)
+            map_set(d.shown, w->webhook, shown == SHOWN_QUICK ? &quick_mark : NULL);
+        w->delivery = 0;
+        d.woken = true;
+        pthread_cond_signal(&wake);
+    }
+    pthread_mutex_unlock(&lock);
+    net_client_free(client);
+    db_thread_end(d.db);
+}
+
+/* ------------------------------------------------------------------ handing over */
+
+/* With the lock held: how many more deliveries of the webhook may be begun. */
+static unsigned room_for(const char *webhook, bool quick) {
+    unsigned own = 0, unknown = 0, idle = 0;
+    bool hangs = false;
+    int64_t now = clock_mono_ms();
+    for (unsigned i = 0; i < d.n; i++) {
+        const struct worker *w = &d.workers[i];
+        idle += !w->delivery;
+        if (!w->delivery)
+            continue;
+        unknown += !w->known;
+        own += str_eq(w->webhook, webhook);
+        hangs = hangs || (str_eq(w->webhook, webhook) && now - w->since_ms > QUICK_MS);
+    }
+    unsigned most = quick ? (d.n + 2) / 3 : 1;
+    if (hangs || own >= most || (!quick && unknown >= (d.n + 1) / 2))
+        return 0;
+    return most - own < idle ? most - own : idle;
+}
+
+static bool under_way(int64_t id) {
+    for (unsigned i = 0; i < d.n; i++)
+        if (d.workers[i].delivery == id)
+            return true;
+    return false;
+}
+
+static void hand_over(int64_t id, const char *webhook, bool quick) {
+    for (unsigned i = 0; i < d.n; i++) {
+        struct worker *w = &d.workers[i];
+        if (w->delivery)
+            continue;
+        str_copy(w->webhook, sizeof w->webhook, webhook);
+        w->known = quick;
+        w->since_ms = clock_mono_ms();
+        w->delivery = id;
+        return;
+    }
+}
+
+static int assign_of(struct ctx *c, const char *webhook) {
+    int64_t ids[2 * WORKERS_MAX];
+    size_t n = 0;
+    pthread_mutex_lock(&lock);
+    bool quick = map_get(d.shown, webhook) != NULL;
+    unsigned room = room_for(webhook, quick);
+    pthread_mutex_unlock(&lock);
+    if (!room)
+        return 0;
+    /* Those under way come first in the list, so it must reach past them. */
+    int rc = delivery_store_due_of(c, webhook, c->now_ms, (int64_t)d.n + room, ids, &n);
+    pthread_mutex_lock(&lock);
+    for (size_t i = 0; rc == 0 && i < n && room; i++)
+        if (!under_way(ids[i])) {
+            hand_over(ids[i], webhook, quick);
+            room--;
+        }
+    pthread_cond_broadcast(&work);
+    pthread_mutex_unlock(&lock);
+    return rc;
+}
+
+static int assign(struct ctx *c) {
+    struct strs hooks = {0};
+    int rc = delivery_store_due(c, c->now_ms, HOOKS_PER_LOOK, &hooks);
+    d.turn++;
+    for (size_t i = 0; rc == 0 && i < hooks.n; i++)
+        rc = assign_of(c, hooks.items[(i + d.turn) % hooks.n]);
+    return rc;
+}
+
+struct fan_out {
+    bool more;
+};
+
+static int fan_out_op(struct ctx *c, void *arg) {
+    struct fan_out *f = arg;
+    return delivery_store_fan_out(c, EVENTS_PER_WRITE, &f->more);
+}
+
+static int fan_out(void) {
+    struct fan_out f = {.more = true};
+    struct ctx c;
+    int rc = 0;
+    while (rc == 0 && f.more && !stopping()) {
+        ctx_begin(&c);
+        rc = db_write(d.db, &c, fan_out_op, &f);
+        if (rc)
+            log_warn("webhook.events", "deliveries are not made yet: %s",
+                     c.err.message ? c.err.message : "the writer is busy");
+        ctx_end(&c);
+    }
+    return rc;
+}
+
+static void gauge(struct ctx *c) {
+    int64_t n = 0, now = clock_mono_ms();
+    if (now < d.gauge_at)
+        return;
+    d.gauge_at = now + GAUGE_MS;
+    if (delivery_store_pending(c, &n) == 0)
+        metric_set(METRIC_WEBHOOKS_PENDING, (double)n, NULL, NULL, NULL);
+}
+
+/* Milliseconds until there is something to do by itself. */
+static int64_t turn(void) {
+    struct ctx c;
+    bool active = false, found = false;
+    int64_t next = 0, wait = IDLE_MS;
+    ctx_begin(&c);
+    int rc = db_read_begin(d.db, &c);
+    if (rc == 0) {
+        rc = delivery_store_anybody(&c, &active);
+        db_read_end(&c);
+    }
+    if (rc == 0 && active)
+        rc = fan_out();
+    c.now_ms = clock_wall_ms(); /* what was just made is due */
+    if (rc == 0)
+        rc = db_read_begin(d.db, &c);
+    if (rc == 0) {
+        rc = assign(&c);
+        if (rc == 0)
+            rc = delivery_store_next(&c, c.now_ms, &next, &found);
+        gauge(&c);
+        db_read_end(&c);
+    }
+    if (rc == 0 && found && next - clock_wall_ms() < wait)
+        wait = next - clock_wall_ms();
+    if (rc != 0)
+        wait = AGAIN_MS;
+    ctx_end(&c);
+    return wait > 0 ? wait : 1;
+}
+
+static void run(void *arg) {
+    (void)arg;
+    pthread_mutex_lock(&lock);
+    while (!d.stop) {
+        d.woken = false;
+        pthread_mutex_unlock(&lock);
+        int64_t until = clock_mono_ms() + turn();
+        struct timespec at = {.tv_sec = until / 1000, .tv_nsec = (until % 1000) * 1000000};
+        pthread_mutex_lock(&lock);
+        while (!d.stop && !d.woken && clock_mono_ms() < until)
+            pthread_cond_timedwait(&wake, &lock, &at);
+    }
+    pthread_mutex_unlock(&lock);
+    db_thread_end(d.db);
+}
+
+void dispatch_start(const struct webhook_options *o) {
+    static bool listening; /* listeners stay for the life of the process */
+    pthread_condattr_t monotonic;
+    memset(&d, 0, sizeof d);
+    d.o = *o;
+    d.db = lanes_db(o->lanes);
+    d.n = o->workers < WORKERS_MAX ? o->workers : WORKERS_MAX;
+    d.shown = map_new();
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&wake, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+    d.running = true;
+    if (!listening)
+        event_listen(on_event, NULL);
+    listening = true;
+    for (unsigned i = 0; i < d.n; i++) {
+        char name[24];
+        snprintf(name, sizeof name, "webhook-%u", i + 1);
+        d.workers[i].thread = thread_start(name, work_on, &d.workers[i]);
+    }
+    d.thread = thread_start("webhooks", run, NULL);
+}
+
+void dispatch_stop(void) {
+    pthread_mutex_lock(&lock);
+    bool running = d.running;
+    d.stop = true;
+    if (running) {
+        pthread_cond_signal(&wake);
+        pthread_cond_broadcast(&work);
+    }
+    pthread_mutex_unlock(&lock);
+    if (!running)
+        return;
+    thread_join(d.thread);
+    for (unsigned i = 0; i < d.n; i++)
+        thread_join(d.workers[i].thread);
+    pthread_mutex_lock(&lock);
+    d.running = false;
+    pthread_mutex_unlock(&lock);
+    pthread_cond_destroy(&wake);
+    map_free(d.shown, NULL);
+    d.shown = NULL;
+}
