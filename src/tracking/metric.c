@@ -8,6 +8,8 @@
 
 #include "key.h"
 #include "logged_model.h"
+#include "metric_block.h"
+#include "metric_series.h"
 #include "metric_store.h"
 #include "quern/base/arena.h"
 #include "quern/base/map.h"
@@ -33,7 +35,7 @@ int metric_check(struct ctx *c, const char *list, size_t index, const struct met
 }
 
 struct point metric_point(const struct metric_value *m) {
-    struct point p = {.value = m->value.v, .time_ms = m->timestamp.v, .step = m->step.v};
+    struct point p = {.value = m->value.v + 0.0, .time_ms = m->timestamp.v, .step = m->step.v};
     if (isnan(p.value)) {
         p.value = 0;
         p.is_nan = 1;
@@ -51,54 +53,66 @@ static bool later(const struct point *a, const struct point *b) {
     return a->value > b->value;
 }
 
-struct key_seen {
-    int64_t id;
+struct series {
+    int64_t key;
     struct point best;
+    struct points points;
 };
 
-/* Per key one look-up and one replacement of the latest point, however many points come. */
-static int log_points(struct ctx *c, const struct run_ref *r, const struct metric_value *m,
-                      size_t n, struct map *seen) {
-    struct key_seen *last = NULL;
-    const char *last_key = NULL;
+static void drop_series(void *series) {
+    points_free(&((struct series *)series)->points);
+}
+
+/* Points by key, so that each series is written once however many points come. */
+static int collect(struct ctx *c, const struct run_ref *r, const struct metric_value *m, size_t n,
+                   struct map *all) {
+    struct series *s = NULL;
     for (size_t i = 0; i < n; i++) {
-        struct key_seen *k =
-            last_key && !strcmp(last_key, m[i].key) ? last : map_get(seen, m[i].key);
+        if (i == 0 || strcmp(m[i - 1].key, m[i].key) != 0)
+            s = map_get(all, m[i].key);
         struct point p = metric_point(&m[i]);
-        if (!k) {
-            k = ARENA_NEW(c->arena, struct key_seen);
-            int rc = run_key_ensure(c, r->experiment, m[i].key, &k->id);
+        if (!s) {
+            s = ARENA_NEW(c->arena, struct series);
+            arena_defer(c->arena, drop_series, s);
+            int rc = run_key_ensure(c, r->experiment, m[i].key, &s->key);
             if (rc)
                 return rc;
-            k->best = p;
-            map_set(seen, m[i].key, k);
-        } else if (later(&p, &k->best)) {
-            k->best = p;
+            s->best = p;
+            map_set(all, m[i].key, s);
+        } else if (later(&p, &s->best)) {
+            s->best = p;
         }
-        last = k;
-        last_key = m[i].key;
-        int rc = metric_insert(c, r->row, k->id, &p);
-        if (rc < 0)
-            return rc;
-    }
-    const char *key;
-    void *value;
-    for (size_t i = 0; map_next(seen, &i, &key, &value);) {
-        struct key_seen *k = value;
-        int rc = metric_raise_latest(c, r->row, k->id, &k->best);
-        if (rc < 0)
-            return rc;
+        points_add(&s->points, &p);
     }
     return 0;
 }
 
+static int log_series(struct ctx *c, const struct run_ref *r, struct series *s) {
+    int rc = series_add(c, r->row, s->key, &s->points);
+    if (!rc)
+        rc = metric_raise_latest(c, r->row, s->key, &s->best);
+    points_free(&s->points);
+    return rc < 0 ? rc : 0;
+}
+
+static int log_points(struct ctx *c, const struct run_ref *r, const struct metric_value *m,
+                      size_t n, struct map *all) {
+    int rc = collect(c, r, m, n, all);
+    const char *key;
+    void *value;
+    for (size_t i = 0; !rc && map_next(all, &i, &key, &value);)
+        rc = log_series(c, r, value);
+    return rc;
+}
+
 static int log_one(struct ctx *c, const struct run_ref *r, const struct metric_value *m) {
-    int64_t key = 0;
     struct point p = metric_point(m);
+    struct points one = {.items = &p, .n = 1, .cap = 1};
+    int64_t key = 0;
     int rc = run_key_ensure(c, r->experiment, m->key, &key);
     if (!rc)
-        rc = metric_insert(c, r->row, key, &p);
-    if (rc >= 0)
+        rc = series_add(c, r->row, key, &one);
+    if (!rc)
         rc = metric_raise_latest(c, r->row, key, &p);
     return rc < 0 ? rc : 0;
 }
@@ -108,9 +122,9 @@ int metric_log(struct ctx *c, const struct run_ref *r, const struct metric_value
     if (n == 1) {
         rc = log_one(c, r, m);
     } else {
-        struct map *seen = map_new();
-        rc = log_points(c, r, m, n, seen);
-        map_free(seen, NULL);
+        struct map *all = map_new();
+        rc = log_points(c, r, m, n, all);
+        map_free(all, NULL);
     }
     const char *model_id = NULL;
     int64_t model = 0;

@@ -4,11 +4,13 @@
 #include <string.h>
 
 #include "metric.h"
+#include "metric_interval.h"
 #include "metric_store.h"
+#include "metric_view.h"
 #include "quern/base/arena.h"
-#include "quern/base/buf.h"
 #include "quern/core/ctx.h"
 #include "quern/core/page.h"
+#include "rows.h"
 #include "run.h"
 
 #define HISTORY_POINTS 100000 /* on one page when the caller names no number */
@@ -21,6 +23,23 @@ static int find_series(struct ctx *c, const char *run_id, const char *key, struc
                        int64_t *id) {
     int rc = run_find_ref(c, run_id, r);
     return rc > 0 ? run_key_find(c, r->experiment, key, id) : rc;
+}
+
+/* Appends points `skip` to `skip + take - 1` of a series as the wire has them. */
+static int push_history(struct ctx *c, const struct run_ref *r, int64_t key_id, const char *key,
+                        const char *run_id, int64_t skip, int64_t take, struct list *out,
+                        size_t *cap) {
+    struct view v;
+    struct points *p = view_room(c);
+    int rc = view_open(c, r->row, key_id, &v);
+    if (rc >= 0)
+        rc = view_slice(c, &v, skip, take, p);
+    for (size_t i = 0; rc >= 0 && i < p->n; i++) {
+        metric_push(c, out, cap, run_id, key, &p->items[i]);
+        rc = answer_check(c);
+    }
+    points_free(p);
+    return rc;
 }
 
 int metric_history(struct ctx *c, const struct history_wish *in, struct history_page *out) {
@@ -40,8 +59,7 @@ int metric_history(struct ctx *c, const struct history_wish *in, struct history_
         return rc;
     if (limit == 0 || limit > HISTORY_POINTS)
         limit = HISTORY_POINTS;
-    rc = metric_read_history(c, r.row, in->metric_key, key, offset, limit + 1, NULL, &out->metrics,
-                             &cap);
+    rc = push_history(c, &r, key, in->metric_key, NULL, offset, limit + 1, &out->metrics, &cap);
     if (rc < 0 || out->metrics.n <= (size_t)limit)
         return rc;
     out->metrics.n = (size_t)limit;
@@ -85,33 +103,13 @@ int metric_history_bulk(struct ctx *c, const struct bulk_wish *in, struct list *
         size_t before = out->n;
         rc = find_series(c, ids[i], in->metric_key, &r, &key);
         if (rc > 0)
-            rc = metric_read_history(c, r.row, in->metric_key, key, 0, left, ids[i], out, &cap);
+            rc = push_history(c, &r, key, in->metric_key, ids[i], 0, left, out, &cap);
         if (rc < 0)
             return rc;
         left -= (int64_t)(out->n - before);
     }
     return 0;
 }
-
-/* Of n sorted steps at most `most` spread evenly, and the last one. */
-static size_t thin(const int64_t *steps, size_t n, size_t most, int64_t *kept) {
-    if (n <= most) {
-        if (n)
-            memcpy(kept, steps, n * sizeof *kept);
-        return n;
-    }
-    size_t m = 0;
-    for (size_t i = 0; i < most; i++)
-        kept[m++] = steps[i * n / most];
-    if (kept[m - 1] != steps[n - 1])
-        kept[m++] = steps[n - 1];
-    return m;
-}
-
-struct series {
-    struct run_ref run;
-    int64_t key;
-};
 
 static int interval_check(struct ctx *c, const struct bulk_wish *in) {
     int rc = check_runs(c, "GetMetricHistoryBulkInterval", &in->run_ids);
@@ -133,62 +131,26 @@ static int interval_check(struct ctx *c, const struct bulk_wish *in) {
     return 0;
 }
 
-static int add_series(struct ctx *c, const struct bulk_wish *in, const struct series *s,
-                      const struct buf *common, int64_t from, int64_t to, struct list *out,
-                      size_t *cap) {
-    int64_t least = 0, most = 0;
-    int rc = metric_step_bounds(c, s->run.row, s->key, from, to, &least, &most);
-    if (rc <= 0)
-        return rc;
-    const char *steps =
-        arena_printf(c->arena, "[%s%s%" PRId64 ",%" PRId64 "]", common->len ? common->data : "",
-                     common->len ? "," : "", least, most);
-    return metric_read_at(c, s->run.row, in->metric_key, s->key, steps, BULK_POINTS, s->run.uuid,
-                          out, cap);
-}
-
 int metric_history_interval(struct ctx *c, const struct bulk_wish *in, struct list *out) {
     int rc = interval_check(c, in);
     if (rc)
         return rc;
-    struct series *all = ARENA_ARRAY(c->arena, struct series, in->run_ids.n);
-    size_t count = 0, n = 0, cap = 0;
-    struct buf pairs = {0}, common = {0};
+    struct interval w = {.from = in->start_step.set ? in->start_step.v : INT64_MIN,
+                         .to = in->end_step.set ? in->end_step.v : INT64_MAX,
+                         .steps = in->max_results.set ? (size_t)in->max_results.v : INTERVAL_POINTS,
+                         .most = BULK_POINTS,
+                         .series = ARENA_ARRAY(c->arena, struct interval_series, in->run_ids.n)};
     for (size_t i = 0; i < in->run_ids.n; i++) {
-        struct series *s = &all[count];
-        rc = find_series(c, in->run_ids.items[i], in->metric_key, &s->run, &s->key);
+        struct run_ref r;
+        int64_t key = 0;
+        rc = find_series(c, in->run_ids.items[i], in->metric_key, &r, &key);
+        if (rc > 0)
+            rc = view_open(c, r.row, key, &w.series[w.n].view);
+        else if (rc == 0)
+            continue;
         if (rc < 0)
-            break;
-        if (rc > 0) {
-            buf_printf(&pairs, "%c[%" PRId64 ",%" PRId64 "]", count ? ',' : '[', s->run.row,
-                       s->key);
-            count++;
-        }
+            return rc;
+        w.series[w.n++].run_id = r.uuid;
     }
-    if (count)
-        buf_putc(&pairs, ']');
-    const char *pairs_text =
-        arena_strndup(c->arena, count ? pairs.data : "[]", count ? pairs.len : 2);
-    buf_free(&pairs);
-    int64_t *steps = NULL;
-    if (rc >= 0)
-        rc = metric_read_steps(c, pairs_text, &steps, &n);
-    int64_t from = in->start_step.set ? in->start_step.v : INT64_MIN;
-    int64_t to = in->end_step.set ? in->end_step.v : INT64_MAX;
-    size_t a = 0, b = n;
-    while (a < b && steps[a] < from)
-        a++;
-    while (b > a && steps[b - 1] > to)
-        b--;
-    if (rc >= 0 && b > a) {
-        size_t most = in->max_results.set ? (size_t)in->max_results.v : INTERVAL_POINTS;
-        int64_t *kept = ARENA_ARRAY(c->arena, int64_t, most + 1);
-        size_t m = thin(steps + a, b - a, most, kept);
-        for (size_t i = 0; i < m; i++)
-            buf_printf(&common, "%s%" PRId64, i ? "," : "", kept[i]);
-    }
-    for (size_t i = 0; rc >= 0 && i < count; i++)
-        rc = add_series(c, in, &all[i], &common, from, to, out, &cap);
-    buf_free(&common);
-    return rc < 0 ? rc : 0;
+    return interval_read(c, &w, in->metric_key, out);
 }

@@ -125,7 +125,7 @@ static const char *fx_json(const char *id, const char *json) {
     return text;
 }
 
-static const char *fx_call(const char *id, const char *fmt, ...)
+__attribute__((unused)) static const char *fx_call(const char *id, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 static const char *fx_call(const char *id, const char *fmt, ...) {
     va_list ap;
@@ -136,7 +136,7 @@ static const char *fx_call(const char *id, const char *fmt, ...) {
 }
 
 /* The text behind "key":" in an answer. */
-static const char *fx_text(const char *json, const char *key) {
+__attribute__((unused)) static const char *fx_text(const char *json, const char *key) {
     char *mark = arena_printf(fx_keep, "\"%s\":\"", key);
     const char *at = strstr(json, mark);
     if (!at)
