@@ -143,6 +143,9 @@ static bool host_name(const char *s) {
         if (!alpha && !(s[i] >= '0' && s[i] <= '9') && !strchr("-._", s[i]))
             return false;
     }
+    const char *dot = strrchr(s, '.'); /* a name does not end in a number: addresses do */
+    if (dot ? dot[1] >= '0' && dot[1] <= '9' : s[0] >= '0' && s[0] <= '9')
+        return false;
     return letter && n > 0 && n < 254 && !strchr("-.", s[0]);
 }
 

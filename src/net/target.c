@@ -72,6 +72,8 @@ static enum net_fault take_apart(CURLU *u, const char *url, const struct target_
                            r->allow_http || r->trusted ? " or http://" : "");
     if (colon[3] == '\0' || strchr("/?:", colon[3]))
         return problem_set(p, NET_HOST, "the URL has no host");
+    if (memchr(colon + 3, '%', strcspn(colon + 3, "/?")))
+        return problem_set(p, NET_URL, "the URL's host must be written without %%");
     CURLUcode rc = curl_url_set(u, CURLUPART_URL, url, CURLU_NON_SUPPORT_SCHEME | CURLU_PATH_AS_IS);
     if (rc == CURLUE_NO_HOST)
         return problem_set(p, NET_HOST, "the URL has no host");
