@@ -16,6 +16,7 @@
 #include "quern/core/ctx.h"
 #include "quern/db/db.h"
 #include "quern/lane/lane.h"
+#include "quern/tracking/tracking.h"
 #include "quern/webhook/webhook.h"
 
 #define SWEEP_MS 60000
@@ -50,6 +51,7 @@ static const struct kind {
     {"idempotency keys", idempotency_op},
     {"run tokens", access_run_tokens_expire},
     {"events", event_op},
+    {"rows of metric points, which now lie in blocks", run_metrics_pack},
     {"webhook deliveries", webhook_expire},
 };
 

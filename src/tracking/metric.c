@@ -201,3 +201,13 @@ int run_log_metrics(struct ctx *c, const char *run_id, const struct fpairs *valu
     }
     return rc || !n ? rc : metric_log(c, &r, m, n);
 }
+
+#define ROWS_PER_UNIT 20 /* rows are cheaper to move than what else housekeeping counts */
+
+int run_metrics_pack(struct ctx *c, int64_t most) {
+    return (int)series_pack_rows(c, most * ROWS_PER_UNIT);
+}
+
+int run_metrics_erase(struct ctx *c, int64_t run_row, int64_t most) {
+    return series_erase(c, run_row, most);
+}

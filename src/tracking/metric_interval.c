@@ -59,7 +59,7 @@ static int set_add(struct ctx *c, struct step_set *s, int64_t step) {
                         "These series have more than %zu steps, far apart; ask for fewer with "
                         "'start_step' and 'end_step'",
                         SPARSE_STEPS);
-        if (s->n * 2 > s->cap) {
+        if (s->n * 2 >= s->cap) {
             s->cap = s->cap ? s->cap * 2 : 4096;
             s->list = mem_realloc(s->list, s->cap * sizeof *s->list);
         }

@@ -1,7 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <math.h>
+
 #include "metric.h"
 #include "quern/base/arena.h"
+#include "quern/base/buf.h"
 #include "quern/core/ctx.h"
+#include "quern/core/reply.h"
+#include "quern/json/json_out.h"
 #include "run_artifact.h"
 #include "run_input.h"
 #include "tracking_api.h"
@@ -105,8 +110,44 @@ int api_history(struct ctx *c, const void *in, void *out) {
     return metric_history(c, in, out);
 }
 
+/* This route alone has plain JSON as Python writes it, with a bare NaN. */
+static void answer_with_nan(struct ctx *c, const struct list *l) {
+    const struct metric_value *m = l->items;
+    struct buf b = {0};
+    struct json_writer w;
+    jw_init(&w, &b);
+    jw_obj(&w);
+    jw_key(&w, "metrics");
+    jw_arr(&w);
+    for (size_t i = 0; i < l->n; i++) {
+        jw_obj(&w);
+        jw_key_str(&w, "key", m[i].key);
+        jw_key_str(&w, "run_id", m[i].run_id);
+        jw_key_i64(&w, "step", m[i].step.v);
+        jw_key_i64(&w, "timestamp", m[i].timestamp.v);
+        jw_key(&w, "value");
+        if (isnan(m[i].value.v))
+            jw_raw(&w, "NaN", 3);
+        else
+            jw_f64(&w, m[i].value.v);
+        jw_obj_end(&w);
+    }
+    jw_arr_end(&w);
+    jw_obj_end(&w);
+    reply_bytes(c, "application/json", arena_dup(c->arena, b.data, b.len), b.len);
+    buf_free(&b);
+}
+
 int api_history_bulk(struct ctx *c, const void *in, void *out) {
-    return metric_history_bulk(c, in, &((struct bulk_answer *)out)->metrics);
+    struct list *l = &((struct bulk_answer *)out)->metrics;
+    int rc = metric_history_bulk(c, in, l);
+    const struct metric_value *m = l->items;
+    for (size_t i = 0; !rc && i < l->n; i++)
+        if (isnan(m[i].value.v)) {
+            answer_with_nan(c, l);
+            break;
+        }
+    return rc;
 }
 
 int api_history_interval(struct ctx *c, const void *in, void *out) {

@@ -31,6 +31,10 @@ extern const struct shape in_log_inputs, in_log_outputs, in_dataset_search, out_
 route_fn api_log_inputs, api_log_outputs, api_dataset_search, api_history, api_history_bulk,
     api_history_interval, api_artifact_list, api_artifact_get;
 
+/* metric_sample_api.c */
+extern const struct shape in_metric_sample, out_metric_sample;
+route_fn api_metric_sample;
+
 /* logged_model_api.c */
 extern const struct shape in_logged_model_create, in_logged_model_get, in_logged_model_finalize,
     in_logged_model_id, in_logged_model_tags, in_logged_model_tag_key, in_logged_model_params,

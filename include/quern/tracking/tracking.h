@@ -30,6 +30,12 @@ int run_metrics(struct ctx *c, const char *run_id, struct fpairs *out); /* all l
  * metrics cannot have, are left as they are. Repeating is harmless. */
 int run_log_metrics(struct ctx *c, const char *run_id, const struct fpairs *values,
                     int64_t time_ms);
+/* Housekeeping, inside a write: packs points that older versions kept as rows, 20 * most of them at
+ * most (some milliseconds when most is 500). The number of rows gone, or negative. */
+int run_metrics_pack(struct ctx *c, int64_t most);
+/* Inside a write: removes points of a run that nothing will ask for any more, by its row, in
+ * bounded steps; 1 when more are left. */
+int run_metrics_erase(struct ctx *c, int64_t run_row, int64_t most);
 int run_artifact_root(struct ctx *c, const char *run_id, char **logical_path);
 
 struct logged_model_info {

@@ -3,7 +3,10 @@
  * tail, blocks and rows of older versions, slices, packing, refused writes. */
 #include "metric_series.h"
 
+#include "entity.h"
 #include "fixture.h"
+#include "metric_interval.h"
+#include "metric_sample.h"
 #include "metric_view.h"
 
 static uint64_t seed = 11;
@@ -101,6 +104,185 @@ static void compare(struct job *j, int64_t skip, int64_t take) {
     CHECK_INT(bad, 0);
 }
 
+/* ------------------------------------------------------------------ samples */
+
+static bool sample_by_time;
+
+static int by_axis(const void *a, const void *b) {
+    const struct point *x = a, *y = b;
+    if (!sample_by_time && x->step != y->step)
+        return x->step < y->step ? -1 : 1;
+    return point_order(x, y);
+}
+
+static int64_t place(const struct point *p) {
+    return sample_by_time ? p->time_ms : p->step;
+}
+
+/* First, last, least and greatest of each bucket, straight from the definition. */
+static void plain_m4(const struct points *p, size_t buckets, struct points *out) {
+    uint64_t from = (uint64_t)place(&p->items[0]);
+    uint64_t width = ((uint64_t)place(&p->items[p->n - 1]) - from) / buckets + 1;
+    for (size_t i = 0; i < p->n;) {
+        size_t end = i, least = SIZE_MAX, most = SIZE_MAX;
+        uint64_t k = ((uint64_t)place(&p->items[i]) - from) / width;
+        for (; end < p->n && ((uint64_t)place(&p->items[end]) - from) / width == k; end++) {
+            if (p->items[end].is_nan)
+                continue;
+            if (least == SIZE_MAX || p->items[end].value < p->items[least].value)
+                least = end;
+            if (most == SIZE_MAX || p->items[end].value > p->items[most].value)
+                most = end;
+        }
+        points_add(out, &p->items[i]);
+        points_add(out, &p->items[end - 1]);
+        if (least != SIZE_MAX) {
+            points_add(out, &p->items[least]);
+            points_add(out, &p->items[most]);
+        }
+        i = end;
+    }
+}
+
+static bool among(const struct points *p, const struct point *one) {
+    for (size_t i = 0; i < p->n; i++)
+        if (point_order(&p->items[i], one) == 0)
+            return true;
+    return false;
+}
+
+/* The same buckets have the same ends and the same extremes; equal values may be other points. */
+static void check_m4(const struct points *window, const struct sample *s, size_t most) {
+    struct points want = {0}, got = {0};
+    size_t buckets = most / 4, bad = 0;
+    plain_m4(window, buckets, &want);
+    plain_m4(&s->points, buckets, &got);
+    CHECK_INT(got.n, want.n);
+    for (size_t i = 0; i < got.n && i < want.n; i++)
+        bad += i % 4 < 2 ? point_order(&got.items[i], &want.items[i]) != 0
+                         : got.items[i].value != want.items[i].value;
+    for (size_t i = 0; i < s->points.n; i++)
+        bad += !among(window, &s->points.items[i]);
+    CHECK_INT(bad, 0);
+    CHECK(s->points.n <= buckets * 4);
+    points_free(&want);
+    points_free(&got);
+}
+
+static void check_lttb(const struct points *window, const struct sample *s, size_t most) {
+    size_t bad = 0, valued = 0;
+    const struct point *first = NULL, *last = NULL;
+    for (size_t i = 0; i < window->n; i++)
+        if (!window->items[i].is_nan) {
+            first = first ? first : &window->items[i];
+            last = &window->items[i];
+            valued++;
+        }
+    CHECK(s->points.n <= most);
+    CHECK(s->points.n >= (valued < 2 ? valued : 2));
+    for (size_t i = 0; i < s->points.n; i++)
+        bad += s->points.items[i].is_nan || !among(window, &s->points.items[i]) ||
+               (i > 0 && by_axis(&s->points.items[i - 1], &s->points.items[i]) >= 0);
+    CHECK_INT(bad, 0);
+    if (!first || s->points.n == 0)
+        return;
+    CHECK(point_order(&s->points.items[0], first) == 0);
+    CHECK(point_order(&s->points.items[s->points.n - 1], last) == 0);
+}
+
+static void sample_one(struct ctx *c, const struct view *v, bool lttb) {
+    size_t most = 4 + draw() % 200;
+    struct points window = {0};
+    struct sample s = {
+        .by_time = sample_by_time, .lttb = lttb, .from = INT64_MIN, .to = INT64_MAX, .most = most};
+    if (draw() % 2) {
+        int64_t a = place(&model.items[draw() % model.n]),
+                b = place(&model.items[draw() % model.n]);
+        s.from = a < b ? a : b;
+        s.to = a < b ? b : a;
+    }
+    for (size_t i = 0; i < model.n; i++)
+        if (place(&model.items[i]) >= s.from && place(&model.items[i]) <= s.to)
+            points_add(&window, &model.items[i]);
+    qsort(window.items, window.n, sizeof *window.items, by_axis);
+    int64_t from = s.from, to = s.to;
+    CHECK_INT(sample_read(c, v, &s), 0);
+    CHECK_INT(s.total, window.n);
+    bool whole = window.n <= most, bounded = from != INT64_MIN || to != INT64_MAX;
+    if (whole) {
+        CHECK_INT(s.points.n, window.n);
+        for (size_t i = 0; i < s.points.n && i < window.n; i++)
+            CHECK(point_order(&s.points.items[i], &window.items[i]) == 0);
+    } else if (lttb) {
+        check_lttb(&window, &s, most);
+    } else if (bounded ? place(&window.items[0]) == from && place(&window.items[window.n - 1]) == to
+                       : true) {
+        check_m4(&window, &s, most);
+    }
+    points_free(&window);
+}
+
+static void samples(void) {
+    struct ctx c;
+    struct view v;
+    ctx_begin(&c);
+    REQUIRE(db_read_begin(fx_db, &c) == 0);
+    REQUIRE(view_open(&c, 1, 1, &v) == 0);
+    for (int i = 0; i < 24; i++) {
+        sample_by_time = i % 2;
+        sample_one(&c, &v, i % 3 == 2);
+    }
+    db_read_end(&c);
+    ctx_end(&c);
+}
+
+/* ------------------------------------------------------------------ intervals */
+
+static int by_step(const void *a, const void *b) {
+    const struct point *x = a, *y = b;
+    return x->step != y->step ? (x->step < y->step ? -1 : 1) : point_order(x, y);
+}
+
+static void intervals(void) {
+    struct ctx c;
+    struct points sorted = {0}, want = {0};
+    struct list got = {0};
+    ctx_begin(&c);
+    REQUIRE(db_read_begin(fx_db, &c) == 0);
+    struct interval_series one = {.run_id = "r"};
+    REQUIRE(view_open(&c, 1, 1, &one.view) == 0);
+    size_t most = 1 + draw() % 100;
+    struct interval w = {
+        .from = INT64_MIN, .to = INT64_MAX, .steps = most, .most = 25000, .series = &one, .n = 1};
+    for (size_t i = 0; i < model.n; i++)
+        points_add(&sorted, &model.items[i]);
+    qsort(sorted.items, sorted.n, sizeof *sorted.items, by_step);
+    int64_t *steps = ARENA_ARRAY(c.arena, int64_t, sorted.n);
+    size_t n = 0;
+    for (size_t i = 0; i < sorted.n; i++)
+        if (n == 0 || steps[n - 1] != sorted.items[i].step)
+            steps[n++] = sorted.items[i].step;
+    for (size_t i = 0; i < sorted.n; i++) {
+        bool kept =
+            n <= most || sorted.items[i].step == steps[n - 1] || sorted.items[i].step == steps[0];
+        for (size_t k = 0; k < most && !kept; k++)
+            kept = sorted.items[i].step == steps[k * n / most];
+        if (kept)
+            points_add(&want, &sorted.items[i]);
+    }
+    CHECK_INT(interval_read(&c, &w, "key", &got), 0);
+    CHECK_INT(got.n, want.n < 25000 ? want.n : 25000);
+    size_t bad = 0;
+    const struct metric_value *m = got.items;
+    for (size_t i = 0; i < got.n && i < want.n; i++)
+        bad += m[i].step.v != want.items[i].step || m[i].timestamp.v != want.items[i].time_ms;
+    CHECK_INT(bad, 0);
+    db_read_end(&c);
+    ctx_end(&c);
+    points_free(&sorted);
+    points_free(&want);
+}
+
 static struct point random_point(int disorder, int64_t i) {
     struct point p = {.time_ms = i * 10, .step = i, .value = (double)(draw() % 1000) / 7};
     if (disorder == 1) { /* now and then from the past */
@@ -155,6 +337,8 @@ static void random_inserts(void) {
             }
             compare(&j, 0, INT64_MAX / 2);
             CHECK(disorder == 2 || j.segments > 5);
+            samples();
+            intervals();
             if (rows) {
                 j.refuse = false;
                 j.take = 1000000;
