@@ -14,3 +14,7 @@ set_tests_properties(wire.tracking PROPERTIES LABELS quick TIMEOUT 120
 add_test(NAME client.conformance COMMAND ${QUERN_PYTHON} ${CMAKE_SOURCE_DIR}/tests/client/conformance.py)
 set_tests_properties(client.conformance PROPERTIES LABELS full TIMEOUT 300
                      ENVIRONMENT QUERN_BIN=$<TARGET_FILE:quern>)
+# Metric points: pages, samples, and a database of an older schema that is packed.
+add_test(NAME wire.metrics COMMAND ${QUERN_PYTHON} ${CMAKE_SOURCE_DIR}/tests/client/metrics_wire.py)
+set_tests_properties(wire.metrics PROPERTIES LABELS full TIMEOUT 180
+                     ENVIRONMENT "QUERN_BIN=$<TARGET_FILE:quern>")
