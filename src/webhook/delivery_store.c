@@ -23,9 +23,20 @@ static int workspace_of(struct ctx *c, int64_t project, const char **name) {
     return rc;
 }
 
+/* Room for one more item of `size` behind the n there are. */
+static void *room(struct ctx *c, void *items, size_t n, size_t *cap, size_t size) {
+    if (n < *cap)
+        return items;
+    *cap = *cap ? *cap * 2 : 8;
+    void *more = arena_alloc_n(c->arena, *cap, size);
+    if (n)
+        memcpy(more, items, n * size);
+    return more;
+}
+
 static int listeners_of(struct ctx *c, const struct told *e, struct strs *out) {
-    size_t cap = 8, n = 0;
-    const char **items = ARENA_ARRAY(c->arena, const char *, cap);
+    size_t cap = 0, n = 0;
+    const char **items = NULL;
     struct stmt *st =
         db_query(c,
                  "SELECT w.id FROM webhook_event e CROSS JOIN webhook w ON w.id = e.webhook"
@@ -34,12 +45,7 @@ static int listeners_of(struct ctx *c, const struct told *e, struct strs *out) {
                  "sii", e->type, e->project, e->seq);
     int rc;
     while ((rc = stmt_next(st)) > 0) {
-        if (n == cap) {
-            const char **more = ARENA_ARRAY(c->arena, const char *, cap * 2);
-            memcpy(more, items, n * sizeof *items);
-            items = more;
-            cap *= 2;
-        }
+        items = room(c, items, n, &cap, sizeof *items);
         items[n++] = stmt_text(c, st, 0);
     }
     *out = (struct strs){items, n};
@@ -158,19 +164,21 @@ int delivery_store_cancel(struct ctx *c, const char *webhook, const char *why) {
                    "sis", why, c->now_ms, webhook);
 }
 
-int delivery_store_due(struct ctx *c, int64_t now_ms, int64_t most, struct strs *out) {
-    const char **items = ARENA_ARRAY(c->arena, const char *, (size_t)most);
+int delivery_store_due(struct ctx *c, int64_t now_ms, struct pairs *out) {
+    struct pair *items = NULL;
+    size_t n = 0, cap = 0;
     struct stmt *st = db_query(c,
-                               "SELECT w.id FROM webhook w WHERE w.status = 'ACTIVE'"
+                               "SELECT w.id, w.url FROM webhook w WHERE w.status = 'ACTIVE'"
                                " AND w.deleted_ms IS NULL AND EXISTS (SELECT 1 FROM"
                                " webhook_delivery d WHERE d.webhook = w.id AND"
-                               " d.state = 'pending' AND d.next_ms <= ?) LIMIT ?",
-                               "ii", now_ms, most);
-    size_t n = 0;
+                               " d.state = 'pending' AND d.next_ms <= ?)",
+                               "i", now_ms);
     int rc;
-    while ((rc = stmt_next(st)) > 0)
-        items[n++] = stmt_text(c, st, 0);
-    *out = (struct strs){items, n};
+    while ((rc = stmt_next(st)) > 0) {
+        items = room(c, items, n, &cap, sizeof *items);
+        items[n++] = (struct pair){stmt_text(c, st, 0), stmt_text(c, st, 1)};
+    }
+    *out = (struct pairs){items, n};
     return rc;
 }
 

@@ -37,8 +37,8 @@ int delivery_store_anybody(struct ctx *c, bool *active); /* is there an active w
 int delivery_store_job(struct ctx *c, int64_t id, struct delivery_job *out, bool *found);
 int delivery_store_record(struct ctx *c, const struct delivery_row *r);
 int delivery_store_cancel(struct ctx *c, const char *webhook, const char *why);
-/* Ids of the active webhooks that have something due, at most `most`. */
-int delivery_store_due(struct ctx *c, int64_t now_ms, int64_t most, struct strs *out);
+/* Active webhooks that have something due: id and URL. */
+int delivery_store_due(struct ctx *c, int64_t now_ms, struct pairs *out);
 /* Up to `most` due deliveries of one webhook, the longest waiting first. */
 int delivery_store_due_of(struct ctx *c, const char *webhook, int64_t now_ms, int64_t most,
                           int64_t *ids, size_t *n);

@@ -28,19 +28,19 @@
 
 #define WORKERS_MAX 64
 #define EVENTS_PER_WRITE 200
-#define HOOKS_PER_LOOK 10000
+#define ORIGIN_MAX 160
 #define QUICK_MS 2000
 #define IDLE_MS 60000
 #define AGAIN_MS 1000 /* after the database refused */
 #define GAUGE_MS 5000
 
-static char quick_mark; /* under a webhook's id: its last answer came quickly */
+static char quick_mark, slow_mark; /* how the last answer of a receiver came */
 
 struct worker {
     struct thread *thread;
-    int64_t delivery; /* 0: idle */
-    char webhook[64];
-    bool known; /* quick when it was handed over */
+    int64_t delivery;        /* 0: idle */
+    char origin[ORIGIN_MAX]; /* whom it calls */
+    const char *shown;       /* what the receiver had shown when it was handed over */
     int64_t since_ms;
 };
 
@@ -50,7 +50,7 @@ static struct {
     struct thread *thread;
     struct worker workers[WORKERS_MAX];
     unsigned n, turn;
-    struct map *shown; /* webhook -> quick_mark */
+    struct map *shown; /* origin -> quick_mark or slow_mark; absent: nothing yet */
     bool woken, stop, running;
     int64_t gauge_at;
 } d;
@@ -169,7 +169,7 @@ static void work_on(void *arg) {
         ctx_end(&c);
         pthread_mutex_lock(&lock);
         if (shown != SHOWN_NOTHING)
-            map_set(d.shown, w->webhook, shown == SHOWN_QUICK ? &quick_mark : NULL);
+            map_set(d.shown, w->origin, shown == SHOWN_QUICK ? &quick_mark : &slow_mark);
         w->delivery = 0;
         d.woken = true;
         pthread_cond_signal(&wake);
@@ -181,22 +181,38 @@ static void work_on(void *arg) {
 
 /* ------------------------------------------------------------------ handing over */
 
-/* With the lock held: how many more deliveries of the webhook may be begun. */
-static unsigned room_for(const char *webhook, bool quick) {
-    unsigned own = 0, unknown = 0, idle = 0;
+/* Webhooks with the same scheme, host and port share a receiver. */
+static void origin_of(const char *url, char out[ORIGIN_MAX]) {
+    const char *host = strstr(url, "://");
+    size_t n = host ? (size_t)(host - url) + 3 + strcspn(host + 3, "/?") : strlen(url);
+    n = n < ORIGIN_MAX ? n : ORIGIN_MAX - 1;
+    for (size_t i = 0; i < n; i++)
+        out[i] = (char)(url[i] >= 'A' && url[i] <= 'Z' ? url[i] - 'A' + 'a' : url[i]);
+    out[n] = '\0';
+}
+
+/* With the lock held: how many more calls of the receiver may be begun. */
+static unsigned room_for(const char *origin, const char *shown) {
+    unsigned own = 0, slow = 0, unproven = 0, idle = 0;
     bool hangs = false;
     int64_t now = clock_mono_ms();
     for (unsigned i = 0; i < d.n; i++) {
         const struct worker *w = &d.workers[i];
+        bool mine = str_eq(w->origin, origin);
         idle += !w->delivery;
         if (!w->delivery)
             continue;
-        unknown += !w->known;
-        own += str_eq(w->webhook, webhook);
-        hangs = hangs || (str_eq(w->webhook, webhook) && now - w->since_ms > QUICK_MS);
+        slow += w->shown == &slow_mark;
+        unproven += w->shown != &quick_mark;
+        own += mine;
+        hangs = hangs || (mine && now - w->since_ms > QUICK_MS);
     }
-    unsigned most = quick ? (d.n + 2) / 3 : 1;
-    if (hangs || own >= most || (!quick && unknown >= (d.n + 1) / 2))
+    unsigned most = shown == &quick_mark ? (d.n + 2) / 3 : 1;
+    if (hangs || own >= most)
+        return 0;
+    if (shown == &slow_mark && slow >= (d.n + 2) / 3)
+        return 0;
+    if (shown != &quick_mark && unproven >= d.n - (d.n + 3) / 4)
         return 0;
     return most - own < idle ? most - own : idle;
 }
@@ -208,25 +224,27 @@ static bool under_way(int64_t id) {
     return false;
 }
 
-static void hand_over(int64_t id, const char *webhook, bool quick) {
+static void hand_over(int64_t id, const char *origin, const char *shown) {
     for (unsigned i = 0; i < d.n; i++) {
         struct worker *w = &d.workers[i];
         if (w->delivery)
             continue;
-        str_copy(w->webhook, sizeof w->webhook, webhook);
-        w->known = quick;
+        str_copy(w->origin, sizeof w->origin, origin);
+        w->shown = shown;
         w->since_ms = clock_mono_ms();
         w->delivery = id;
         return;
     }
 }
 
-static int assign_of(struct ctx *c, const char *webhook) {
+static int assign_of(struct ctx *c, const char *webhook, const char *url) {
     int64_t ids[2 * WORKERS_MAX];
+    char origin[ORIGIN_MAX];
     size_t n = 0;
+    origin_of(url, origin);
     pthread_mutex_lock(&lock);
-    bool quick = map_get(d.shown, webhook) != NULL;
-    unsigned room = room_for(webhook, quick);
+    const char *shown = map_get(d.shown, origin);
+    unsigned room = room_for(origin, shown);
     pthread_mutex_unlock(&lock);
     if (!room)
         return 0;
@@ -235,7 +253,7 @@ static int assign_of(struct ctx *c, const char *webhook) {
     pthread_mutex_lock(&lock);
     for (size_t i = 0; rc == 0 && i < n && room; i++)
         if (!under_way(ids[i])) {
-            hand_over(ids[i], webhook, quick);
+            hand_over(ids[i], origin, shown);
             room--;
         }
     pthread_cond_broadcast(&work);
@@ -244,11 +262,13 @@ static int assign_of(struct ctx *c, const char *webhook) {
 }
 
 static int assign(struct ctx *c) {
-    struct strs hooks = {0};
-    int rc = delivery_store_due(c, c->now_ms, HOOKS_PER_LOOK, &hooks);
+    struct pairs hooks = {0}; /* webhook, URL */
+    int rc = delivery_store_due(c, c->now_ms, &hooks);
     d.turn++;
-    for (size_t i = 0; rc == 0 && i < hooks.n; i++)
-        rc = assign_of(c, hooks.items[(i + d.turn) % hooks.n]);
+    for (size_t i = 0; rc == 0 && i < hooks.n; i++) {
+        const struct pair *h = &hooks.items[(i + d.turn) % hooks.n];
+        rc = assign_of(c, h->key, h->value);
+    }
     return rc;
 }
 

@@ -3,9 +3,9 @@
 #define QUERN_WEBHOOK_PRIVATE_DISPATCH_H
 /* Dispatch: one thread makes deliveries of events and hands those that are due to workers.
  *
- * No receiver can hold up the others: a webhook that has not yet shown itself quick has one
- * delivery under way, all such together take half of the workers, and one that has shown so still
- * gets no more than a third, and nothing further while one of its calls hangs. */
+ * No receiver (scheme, host and port) can hold up the others: until it has shown itself quick it
+ * gets one call at a time; those known as slow share a third of the workers, and a quarter is kept
+ * for quick ones; a quick one gets a third, and nothing further while one of its calls hangs. */
 #include <stdint.h>
 
 struct webhook_options;
