@@ -8,11 +8,10 @@
 #include <string.h>
 #include <time.h>
 
+#include "attempt.h"
 #include "delivery_store.h"
 #include "quern/base/arena.h"
 #include "quern/base/clock.h"
-#include "quern/base/failpoint.h"
-#include "quern/base/id.h"
 #include "quern/base/log.h"
 #include "quern/base/map.h"
 #include "quern/base/str.h"
@@ -23,13 +22,11 @@
 #include "quern/metric/metric.h"
 #include "quern/net/net.h"
 #include "quern/webhook/webhook.h"
-#include "send.h"
 #include "topic.h"
 
 #define WORKERS_MAX 64
 #define EVENTS_PER_WRITE 200
 #define ORIGIN_MAX 160
-#define QUICK_MS 2000
 #define IDLE_MS 60000
 #define AGAIN_MS 1000 /* after the database refused */
 #define GAUGE_MS 5000
@@ -81,77 +78,6 @@ static bool stopping(void) {
     return stop;
 }
 
-/* ------------------------------------------------------------------ one delivery */
-
-static int record_op(struct ctx *c, void *arg) {
-    return delivery_store_record(c, arg);
-}
-
-/* Only a row that is written ends a delivery: a database that refuses is asked again. */
-static void record(struct ctx *c, const struct delivery_row *r) {
-    struct delivery_row copy = *r;
-    c->now_ms = clock_wall_ms();
-    while (db_write(d.db, c, record_op, &copy) != 0) {
-        log_warn("webhook.record", "delivery %s: the outcome is not recorded: %s", r->delivery_id,
-                 c->err.message ? c->err.message : "the writer is busy");
-        err_clear(c);
-        if (stopping())
-            return; /* it stays pending and is sent again */
-        clock_sleep_ms(100);
-    }
-}
-
-static const char *settle(struct delivery_row *r, const struct outcome *o) {
-    uint32_t luck;
-    id_random(&luck, sizeof luck);
-    r->attempts++;
-    r->response_status = o->status;
-    r->response_body = o->body;
-    r->error = o->error;
-    int64_t wait =
-        o->verdict == VERDICT_RETRY ? backoff_ms(r->attempts, o->retry_after_ms, luck) : -1;
-    r->state = o->verdict == VERDICT_DELIVERED ? "delivered" : wait >= 0 ? "pending" : "failed";
-    if (wait >= 0)
-        r->next_ms = clock_wall_ms() + wait;
-    return o->verdict == VERDICT_DELIVERED ? "delivered" : wait >= 0 ? "retried" : "failed";
-}
-
-enum shown { SHOWN_NOTHING, SHOWN_QUICK, SHOWN_SLOW };
-
-static enum shown deliver(struct ctx *c, struct net_client *client, int64_t id) {
-    struct delivery_job job;
-    struct outcome o;
-    bool found = false;
-    int rc = db_read_begin(d.db, c);
-    if (rc == 0) {
-        rc = delivery_store_job(c, id, &job, &found);
-        db_read_end(c);
-    }
-    /* It was chosen from a snapshot, and may have been settled by another worker since. */
-    if (rc != 0 || !found || !job.wanted || job.row.next_ms > clock_wall_ms())
-        return SHOWN_NOTHING;
-    struct message m = {.webhook = job.row.webhook,
-                        .url = job.url,
-                        .delivery_id = job.row.delivery_id,
-                        .body = job.row.body,
-                        .secret = job.secret,
-                        .secret_n = job.secret_n};
-    int64_t began = clock_mono_ns();
-    message_send(c, client, &m, d.o.timeout_ms, &o);
-    FAILPOINT("webhook.sent");
-    if (o.verdict == VERDICT_STOPPED)
-        return SHOWN_NOTHING;
-    double seconds = (double)(clock_mono_ns() - began) / 1e9;
-    const char *outcome = settle(&job.row, &o);
-    record(c, &job.row);
-    metric_add(METRIC_WEBHOOKS, 1, outcome, NULL, NULL);
-    metric_observe(METRIC_WEBHOOK_SECONDS, seconds, outcome, NULL, NULL);
-    if (str_eq(outcome, "failed"))
-        log_warn("webhook.failed", "webhook %s: delivery %s of %s failed: %s", job.row.webhook,
-                 job.row.delivery_id, job.row.event, o.error ? o.error : "");
-    return o.status > 0 && seconds * 1000 < QUICK_MS ? SHOWN_QUICK : SHOWN_SLOW;
-}
-
 static void work_on(void *arg) {
     struct worker *w = arg;
     struct net_client *client = net_client_new();
@@ -165,7 +91,7 @@ static void work_on(void *arg) {
         pthread_mutex_unlock(&lock);
         struct ctx c;
         ctx_begin(&c);
-        enum shown shown = deliver(&c, client, id);
+        enum shown shown = attempt(&c, d.db, client, id, d.o.timeout_ms, stopping);
         ctx_end(&c);
         pthread_mutex_lock(&lock);
         if (shown != SHOWN_NOTHING)

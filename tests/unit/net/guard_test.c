@@ -109,7 +109,7 @@ static void every_address(void) {
         if (!table[i].what != !got || (got && !strstr(got, table[i].what))) {
             printf("%s: %s, want %s\n", table[i].address, got ? got : "public",
                    table[i].what ? table[i].what : "public");
-            CHECK(!"judged wrongly");
+            CHECK_STR(table[i].address, "judged as in the table");
         } else {
             CHECK(1);
         }
