@@ -16,7 +16,8 @@ CREATE TABLE metric_tail (
 ) STRICT, WITHOUT ROWID;
 
 -- Points in the order (time, step, value). "first" and "last" are those of that order, NULL values
--- are NaN; min_value and max_value leave NaN out and are NULL when nothing else is there.
+-- are NaN; min_value and max_value leave NaN out and are NULL when nothing else is there. stride is
+-- how much greater each point's step is than that of the point before, 0 when that differs.
 CREATE TABLE metric_block (
   id INTEGER PRIMARY KEY,
   run_id INTEGER NOT NULL,
@@ -28,6 +29,7 @@ CREATE TABLE metric_block (
   last_step INTEGER NOT NULL,
   min_step INTEGER NOT NULL,
   max_step INTEGER NOT NULL,
+  stride INTEGER NOT NULL,
   first_value REAL,
   last_value REAL,
   min_value REAL,

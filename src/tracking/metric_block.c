@@ -24,13 +24,19 @@ static const uint64_t nan_bits = UINT64_C(0x7ff8000000000000);
 
 /* ------------------------------------------------------------------ points in memory */
 
+static void reserve(struct points *p, size_t more) {
+    if (p->cap - p->n >= more)
+        return;
+    size_t cap = p->cap * 2 > p->n + more ? p->cap * 2 : p->n + more;
+    if (cap > SIZE_MAX / 2 / sizeof *p->items)
+        mem_die();
+    p->items = mem_realloc(p->items, cap * sizeof *p->items);
+    p->cap = cap;
+}
+
 void points_add(struct points *p, const struct point *one) {
-    if (p->n == p->cap) {
-        p->cap = p->cap ? p->cap * 2 : 128;
-        if (p->cap > SIZE_MAX / sizeof *p->items)
-            mem_die();
-        p->items = mem_realloc(p->items, p->cap * sizeof *p->items);
-    }
+    if (p->n == p->cap)
+        reserve(p, 64);
     p->items[p->n++] = *one;
 }
 
@@ -69,6 +75,17 @@ size_t points_unique(struct points *p) {
     size_t gone = p->n - m;
     p->n = m;
     return gone;
+}
+
+int64_t points_stride(const struct point *items, size_t n) {
+    if (n < 2)
+        return (int64_t)n;
+    uint64_t stride = (uint64_t)items[1].step - (uint64_t)items[0].step;
+    for (size_t i = 1; i < n; i++)
+        if (items[i].step <= items[i - 1].step ||
+            (uint64_t)items[i].step - (uint64_t)items[i - 1].step != stride)
+            return 0;
+    return stride <= INT64_MAX ? (int64_t)stride : 0;
 }
 
 /* ------------------------------------------------------------------ writing */
@@ -144,8 +161,8 @@ void block_put(struct buf *to, struct block_state *s, const struct point *p) {
 
 /* ------------------------------------------------------------------ reading */
 
-static bool get_number(const unsigned char **at, const unsigned char *end, unsigned mode,
-                       uint64_t *last, uint64_t *last_step) {
+static inline bool get_number(const unsigned char **at, const unsigned char *end, unsigned mode,
+                              uint64_t *last, uint64_t *last_step) {
     const unsigned char *p = *at;
     uint64_t z = 0;
     if (mode == 3) {
@@ -170,22 +187,32 @@ static bool get_number(const unsigned char **at, const unsigned char *end, unsig
     return true;
 }
 
-static bool get_value(const unsigned char **at, const unsigned char *end, unsigned mode,
-                      uint64_t *bits) {
+static uint64_t load(const unsigned char *p) {
+    uint64_t v = 0;
+    for (unsigned i = 0; i < 8; i++) /* one instruction where the processor has this order */
+        v |= (uint64_t)p[i] << (8 * i);
+    return v;
+}
+
+static inline bool get_value(const unsigned char **at, const unsigned char *end, unsigned mode,
+                             uint64_t *bits) {
     unsigned take = value_modes[mode].take;
+    if (take == 0)
+        return true;
     if ((size_t)(end - *at) < take)
         return false;
     uint64_t x = 0;
-    for (unsigned i = 0; i < take; i++)
-        x |= (uint64_t)(*at)[i] << (8 * i);
+    if (end - *at >= 8)
+        x = load(*at) & UINT64_MAX >> (64 - 8 * take);
+    else
+        for (unsigned i = 0; i < take; i++)
+            x |= (uint64_t)(*at)[i] << (8 * i);
     *at += take;
-    if (take)
-        x <<= 8 * (8 - value_modes[mode].skip - take);
-    *bits ^= x;
+    *bits ^= x << 8 * (8 - value_modes[mode].skip - take);
     return true;
 }
 
-static bool point_of(const struct block_state *s, struct point *p) {
+static inline bool point_of(const struct block_state *s, struct point *p) {
     *p = (struct point){.time_ms = (int64_t)s->time, .step = (int64_t)s->step};
     if (s->bits == nan_bits)
         p->is_nan = 1;
@@ -196,36 +223,38 @@ static bool point_of(const struct block_state *s, struct point *p) {
 
 bool block_get(const void *data, size_t n, struct points *out, struct block_state *state) {
     const unsigned char *at = data, *end = at + n;
-    size_t before = out->n;
     struct block_state s = {0};
-    struct point p;
+    size_t m = out->n;
     bool ok = n == 0 || *at++ == FORM;
+    if (n > 0)
+        reserve(out, n); /* a point has a byte at least */
     while (ok && at < end) {
         unsigned modes = *at++;
         ok = get_number(&at, end, modes >> 4 & 3, &s.time, &s.time_step) &&
              get_number(&at, end, modes >> 6, &s.step, &s.step_step) &&
-             get_value(&at, end, modes & 15, &s.bits) && point_of(&s, &p);
-        if (ok)
-            points_add(out, &p);
+             get_value(&at, end, modes & 15, &s.bits) && point_of(&s, &out->items[m++]);
     }
     if (!ok)
-        out->n = before;
-    else if (state)
+        return false;
+    out->n = m;
+    if (state)
         *state = s;
-    return ok;
+    return true;
 }
 
+/* Two sums side by side, for a multiplication takes longer than the processor need wait. */
 int64_t block_digest(const void *data, size_t n) {
     const unsigned char *p = data;
-    uint64_t h = UINT64_C(0x9e3779b97f4a7c15) ^ n, word;
-    for (; n >= 8; n -= 8, p += 8) {
-        word = 0;
-        for (unsigned i = 0; i < 8; i++)
-            word |= (uint64_t)p[i] << (8 * i);
-        h = (h ^ word) * UINT64_C(0xff51afd7ed558ccd);
-        h ^= h >> 32;
+    const uint64_t k = UINT64_C(0xff51afd7ed558ccd);
+    uint64_t a = UINT64_C(0x9e3779b97f4a7c15) ^ n, b = ~a;
+    for (; n >= 16; n -= 16, p += 16) {
+        a = (a ^ load(p)) * k;
+        b = (b ^ load(p + 8)) * k;
+        a ^= a >> 32;
+        b ^= b >> 32;
     }
     for (; n > 0; n--, p++)
-        h = (h ^ *p) * UINT64_C(0xff51afd7ed558ccd);
-    return (int64_t)(h ^ h >> 29);
+        a = (a ^ *p) * k;
+    a ^= (b ^ b >> 29) * k;
+    return (int64_t)(a ^ a >> 32);
 }

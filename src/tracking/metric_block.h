@@ -29,13 +29,16 @@ int point_order(const struct point *a, const struct point *b);
 void points_sort(struct points *p);     /* does nothing to what is in order */
 size_t points_unique(struct points *p); /* sorted; the number of exact duplicates dropped */
 
+/* By how much the step grows from each point to the next; 0 when it differs or does not grow. */
+int64_t points_stride(const struct point *items, size_t n);
+
 struct block_state {
     uint64_t time, time_step, step, step_step, bits;
 };
 /* Appends one point; *s is zero and `to` empty before the first. */
 void block_put(struct buf *to, struct block_state *s, const struct point *p);
 /* Appends the points to `out`; `s` may be NULL. False when the bytes are not of this form; then
- * `out` holds what came before. */
+ * `out` is as before. */
 bool block_get(const void *data, size_t n, struct points *out, struct block_state *s);
 int64_t block_digest(const void *data, size_t n); /* finds damage, no defence against malice */
 

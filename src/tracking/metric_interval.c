@@ -89,20 +89,39 @@ static bool bounds(const struct interval *w, int64_t *least, int64_t *most) {
     return any;
 }
 
+static void widen(struct interval_series *s, int64_t from, int64_t to) {
+    s->least = s->any && s->least < from ? s->least : from;
+    s->most = s->any && s->most > to ? s->most : to;
+    s->any = true;
+}
+
+/* Steps that a segment tells of without being read. */
+static int add_stride(struct ctx *c, const struct segment *g, struct step_set *set) {
+    int rc = 0;
+    for (size_t i = 0; rc >= 0 && i < g->n; i++)
+        rc = set_add(c, set, (int64_t)((uint64_t)g->min_step + i * (uint64_t)g->stride));
+    return rc;
+}
+
 static int add_series(struct ctx *c, const struct interval *w, struct interval_series *s,
                       struct step_set *set, struct points *room) {
     for (size_t i = 0; i < s->view.n; i++) {
-        if (!within(w, &s->view.segments[i]))
+        const struct segment *g = &s->view.segments[i];
+        int rc = 0;
+        if (!within(w, g))
             continue;
         room->n = 0;
-        int rc = view_read(c, &s->view, &s->view.segments[i], room);
+        if (g->stride > 0 && g->min_step >= w->from && g->max_step <= w->to) {
+            widen(s, g->min_step, g->max_step);
+            rc = add_stride(c, g, set);
+        } else {
+            rc = view_read(c, &s->view, g, room);
+        }
         for (size_t k = 0; rc >= 0 && k < room->n; k++) {
             int64_t step = room->items[k].step;
             if (step < w->from || step > w->to)
                 continue;
-            s->least = s->any && s->least < step ? s->least : step;
-            s->most = s->any && s->most > step ? s->most : step;
-            s->any = true;
+            widen(s, step, step);
             rc = set_add(c, set, step);
         }
         if (rc < 0)

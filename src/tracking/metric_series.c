@@ -106,20 +106,22 @@ static int block_write(struct ctx *c, const struct tail *t, int64_t id, const st
     return db_exec(
         c,
         "INSERT INTO metric_block (id, run_id, key_id, points, min_time, max_time, first_step,"
-        " last_step, min_step, max_step, first_value, last_value, min_value, max_value, digest,"
-        " data) VALUES (nullif(?, 0), ?, ?, ?, ?, ?, ?, ?, ?, ?, iif(?, NULL, ?), iif(?, NULL, ?),"
+        " last_step, min_step, max_step, stride, first_value, last_value, min_value, max_value,"
+        " digest, data) VALUES (nullif(?, 0), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, iif(?, NULL, ?), "
+        "iif(?, NULL, ?),"
         " iif(?, NULL, ?), iif(?, NULL, ?), ?, ?) ON CONFLICT (id) DO UPDATE SET"
         " points = excluded.points, min_time = excluded.min_time, max_time = excluded.max_time,"
         " first_step = excluded.first_step, last_step = excluded.last_step,"
-        " min_step = excluded.min_step, max_step = excluded.max_step,"
+        " min_step = excluded.min_step, max_step = excluded.max_step, stride = excluded.stride,"
         " first_value = excluded.first_value, last_value = excluded.last_value,"
         " min_value = excluded.min_value, max_value = excluded.max_value,"
         " digest = excluded.digest, data = excluded.data",
-        "iiiiiiiiiiididididib", id, t->run, t->key, (int64_t)n, first->time_ms, last->time_ms,
-        first->step, last->step, b->min_step, b->max_step, first->is_nan, first->value,
-        last->is_nan, last->value, (int64_t)(b->least == NULL), b->least ? b->least->value : 0.0,
-        (int64_t)(b->most == NULL), b->most ? b->most->value : 0.0,
-        block_digest(b->data.data, b->data.len), b->data.data, b->data.len);
+        "iiiiiiiiiiiididididib", id, t->run, t->key, (int64_t)n, first->time_ms, last->time_ms,
+        first->step, last->step, b->min_step, b->max_step, points_stride(first, n), first->is_nan,
+        first->value, last->is_nan, last->value, (int64_t)(b->least == NULL),
+        b->least ? b->least->value : 0.0, (int64_t)(b->most == NULL),
+        b->most ? b->most->value : 0.0, block_digest(b->data.data, b->data.len), b->data.data,
+        b->data.len);
 }
 
 /* Sorted points go into the open block and those that follow it; the last one stays open. */

@@ -143,7 +143,8 @@ static struct segment segment_of(enum segment_kind kind, const struct points *p)
                         .first = p->items[0],
                         .last = p->items[p->n - 1],
                         .min_step = p->items[0].step,
-                        .max_step = p->items[0].step};
+                        .max_step = p->items[0].step,
+                        .stride = points_stride(p->items, p->n)};
     for (size_t i = 0; i < p->n; i++) {
         const struct point *q = &p->items[i];
         if (q->step < s.min_step)
@@ -165,7 +166,7 @@ static int open_blocks(struct ctx *c, struct view *v, struct list *l, size_t *ca
     struct stmt *st =
         db_query(c,
                  "SELECT id, points, min_time, max_time, first_step, last_step, min_step, max_step,"
-                 " first_value, last_value, min_value, max_value FROM metric_block"
+                 " first_value, last_value, min_value, max_value, stride FROM metric_block"
                  " WHERE run_id = ? AND key_id = ? ORDER BY max_time",
                  "ii", v->run, v->key);
     int rc;
@@ -187,6 +188,7 @@ static int open_blocks(struct ctx *c, struct view *v, struct list *l, size_t *ca
         s->valued = !stmt_null(st, 10);
         s->min_value = stmt_f64(st, 10);
         s->max_value = stmt_f64(st, 11);
+        s->stride = stmt_i64(st, 12);
     }
     return rc;
 }

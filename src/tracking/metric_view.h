@@ -18,9 +18,9 @@ struct segment {
     enum segment_kind kind;
     int64_t id; /* of a block */
     size_t n;
-    struct point first, last; /* in the order of point_order */
-    int64_t min_step, max_step;
-    bool valued; /* has a value that is not NaN; then: */
+    struct point first, last;           /* in the order of point_order */
+    int64_t min_step, max_step, stride; /* stride: of points_stride */
+    bool valued;                        /* has a value that is not NaN; then: */
     double min_value, max_value;
 };
 
