@@ -6,11 +6,13 @@
  *   bench_load PORT CLIENTS SECONDS COUNT create EXPERIMENT      (run ids go to standard error)
  *   bench_load PORT CLIENTS SECONDS COUNT log-metric RUNS-FILE
  *   bench_load PORT CLIENTS SECONDS COUNT log-batch RUNS-FILE POINTS
- *   bench_load PORT CLIENTS SECONDS COUNT score RUNS-FILE        (one log-batch for each run)
- *   bench_load PORT CLIENTS SECONDS COUNT tags RUNS-FILE SIZE    (100 tags of SIZE bytes each)
- *   bench_load PORT CLIENTS SECONDS COUNT search EXPERIMENT
- *   bench_load PORT 1 0 0 upload PATH BYTES
- * SECONDS or COUNT may be 0 for no bound; runs files hold one run id a line. */
+ *   bench_load PORT CLIENTS SECONDS COUNT random-batch RUNS-FILE POINTS [ROUND]  (doubles of all
+ * digits, times with jitter, each batch to the next run, rounds counted from ROUND) bench_load PORT
+ * CLIENTS SECONDS COUNT one-series RUNS-FILE POINTS [ROUND]    (one key a run) bench_load PORT
+ * CLIENTS SECONDS COUNT score RUNS-FILE        (one log-batch for each run) bench_load PORT CLIENTS
+ * SECONDS COUNT tags RUNS-FILE SIZE    (100 tags of SIZE bytes each) bench_load PORT CLIENTS
+ * SECONDS COUNT search EXPERIMENT bench_load PORT 1 0 0 upload PATH BYTES SECONDS or COUNT may be 0
+ * for no bound; runs files hold one run id a line. */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -30,7 +32,9 @@ struct job {
     size_t body_len;
     char (*runs)[ID + 1];
     size_t runs_n;
-    long number; /* points, bytes of a tag */
+    long number;    /* points, bytes of a tag */
+    long keys;      /* that the points of a batch are spread over */
+    uint64_t first; /* round of a random batch to begin with */
     const char *experiment;
     uint64_t next, seed;
     FILE *ids;
@@ -141,6 +145,27 @@ static size_t log_batch(void *arg, unsigned client, uint64_t n, char *out, size_
             "%s{\"key\":\"k%ld\",\"value\":%.6f,\"timestamp\":%" PRId64 ",\"step\":%" PRIu64 "}",
             i ? "," : "", i % 10, (double)i / (double)(n + 1),
             j->now_ms + (int64_t)(n * 100) + i / 10, n * 100 + (uint64_t)(i / 10));
+    at += (size_t)sprintf(j->body + at, "]}");
+    return load_post(out, cap, "/api/2.0/mlflow/runs/log-batch", j->body, at);
+}
+
+/* Each batch to the next run, so that all series grow alike however fast one client is. */
+static size_t random_batch(void *arg, unsigned client, uint64_t n, char *out, size_t cap) {
+    (void)client, (void)n;
+    struct job *j = arg;
+    uint64_t round = j->first + j->next / j->runs_n;
+    size_t at =
+        (size_t)sprintf(j->body, "{\"run_id\":\"%s\",\"metrics\":[", j->runs[j->next % j->runs_n]);
+    j->next++;
+    long each = j->number / j->keys;
+    for (long i = 0; i < each * j->keys; i++) {
+        uint64_t step = round * (uint64_t)each + (uint64_t)(i % each);
+        at += (size_t)sprintf(j->body + at,
+                              "%s{\"key\":\"k%ld\",\"value\":%.17g,\"timestamp\":%" PRIu64
+                              ",\"step\":%" PRIu64 "}",
+                              i ? "," : "", i / each, draw(j),
+                              UINT64_C(1700000000000) + step * 50 + (uint64_t)(draw(j) * 20), step);
+    }
     at += (size_t)sprintf(j->body + at, "]}");
     return load_post(out, cap, "/api/2.0/mlflow/runs/log-batch", j->body, at);
 }
@@ -286,7 +311,12 @@ int main(int argc, char **argv) {
             o.request = log_metric;
         else if (strcmp(kind, "score") == 0)
             o.request = score;
-        else if (strcmp(kind, "log-batch") == 0) {
+        else if (strcmp(kind, "random-batch") == 0 || strcmp(kind, "one-series") == 0) {
+            o.request = random_batch;
+            o.request_cap = REQUEST_CAP;
+            j.keys = kind[0] == 'r' ? 10 : 1;
+            j.first = argc > 8 ? strtoull(argv[8], NULL, 10) : 0;
+        } else if (strcmp(kind, "log-batch") == 0) {
             o.request = log_batch;
             o.request_cap = REQUEST_CAP;
         } else if (strcmp(kind, "tags") == 0) {

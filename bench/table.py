@@ -23,11 +23,16 @@ parser.add_argument("--programs", required=True)
 parser.add_argument("--data", required=True)
 parser.add_argument("--onnx", default="")
 parser.add_argument("--quick", action="store_true", help="short runs, smaller database")
-parser.add_argument("--only", default="", help="start,log,search,upload,predict,steps,big")
+parser.add_argument("--only", default="", help="parts, separated by commas; all when left out")
+parser.add_argument("--points", type=int, default=0, help="points that growth and bytes write; 100000000 takes minutes")
 o = parser.parse_args()
 o.quern, o.programs, o.data = map(os.path.abspath, (o.quern, o.programs, o.data))
 o.onnx = os.path.abspath(o.onnx) if o.onnx else ""
-PARTS = set(o.only.split(",")) if o.only else {"start", "log", "search", "upload", "predict", "steps", "big"}
+NAMES = ("start", "log", "create", "bytes", "growth", "chart", "search", "upload", "predict", "steps", "big", "genuine")
+PARTS = set(o.only.split(",")) if o.only else set(NAMES)
+if PARTS - set(NAMES):
+    parser.error(f"no such part: {', '.join(sorted(PARTS - set(NAMES)))}")
+GENUINE = os.environ.get("QUERN_GENUINE_MLFLOW", "")  # its mlflow command
 SECONDS = "2" if o.quick else "5"
 RUNS = 10_000 if o.quick else 100_000
 UPLOAD = (128 if o.quick else 1024) << 20
@@ -107,6 +112,14 @@ class Daemon:
     def memory_mb(self, what):
         with open(f"/proc/{self.process.pid}/status") as f:
             return next(int(line.split()[1]) for line in f if line.startswith(what)) / 1000
+
+    def cpu_seconds(self):
+        """User and system time of all threads, to the nanosecond's grain of the scheduler."""
+        ns = 0
+        for task in os.listdir(f"/proc/{self.process.pid}/task"):
+            with open(f"/proc/{self.process.pid}/task/{task}/schedstat") as f:
+                ns += int(f.read().split()[0])
+        return ns / 1e9
 
     def forget_peak(self):
         with open(f"/proc/{self.process.pid}/clear_refs", "w") as f:
@@ -207,6 +220,183 @@ def part_log(limits):
                 r["per_second"] * 1000, "points/s", goal=goal, limit=limits["sqlite_1000"],
                 limit_text="bare SQLite by 1000")
         row("memory after that (resident)", d.memory_mb("VmRSS"), "MB")
+
+
+def part_create(limits):
+    with Daemon(fresh("create")) as d:
+        body = file_of("create-body", b'{"experiment_id":"1","run_name":"bench","start_time":1700000000000}')
+        status, answer = d.call("POST", "/api/2.0/mlflow/runs/create", {"experiment_id": "0", "start_time": 1})
+        for clients, goal in ((1, None), (64, 10_000)):
+            with BareHttp(answer) as bare:
+                limit = load(bare.port, clients, SECONDS, 0, "post", "/x", body)["per_second"]
+            r = program("bench_load", d.port, clients, SECONDS, 0, "create", "0")[0]
+            row(f"runs/create, {clients} client{'s' if clients > 1 else ''}", r["per_second"], "/s", goal=goal,
+                limit=limit, limit_text="bare http")
+            rows[-1] = rows[-1][:1] + (f"{rows[-1][1]}, p50 {r['p50_us'] / 1000:.2f} ms, "
+                                       f"p99 {r['p99_us'] / 1000:.1f} ms",) + rows[-1][2:]
+
+
+def database_bytes(data):
+    return sum(os.path.getsize(os.path.join(data, n)) for n in ("quern.db", "quern.db-wal")
+               if os.path.exists(os.path.join(data, n)))
+
+
+def part_bytes(limits):
+    batches = max(100, (o.points or (1_000_000 if o.quick else 4_000_000)) // 1000)
+    for kind, runs_n, says in (("random-batch", 16, "160 series, batches of 1000"),
+                               ("random-batch", 400, "4000 series, batches of 1000"),
+                               ("log-metric", 128, "128 series, one by one")):
+        data = fresh("bytes")
+        with Daemon(data) as d:
+            _, runs, _ = make_runs(d, runs_n, "bytes")
+            one = kind == "log-metric"
+            load(d.port, 1, 0, 1, kind, runs, 1000)
+        empty = database_bytes(data)
+        count = batches if not one else batches * 50
+        with Daemon(data) as d:
+            load(d.port, 128 if one else 4, 0, count, kind, runs, 1000)
+        points = count * (1 if one else 1000)
+        row(f"disk per point, {says}, {points:,} points", (database_bytes(data) - empty) / points, "bytes", most=12)
+        rows[-1] = rows[-1][:4] + ("8 bytes are the random value itself" if not one else "values that do not repeat",)
+        shutil.rmtree(data, ignore_errors=True)
+
+
+def write_rates(d, runs, first):
+    """Batches of one client, single points of 128; the best of three stretches each."""
+    batch, single, rounds = 0.0, 0.0, first
+    for _ in range(3):
+        r = load(d.port, 1, SECONDS, 0, "random-batch", runs, 1000, rounds)
+        batch = max(batch, r["per_second"] * 1000)
+        rounds += r["requests"] // 128 + 1
+        single = max(single, load(d.port, 128, SECONDS, 0, "log-metric", runs)["per_second"])
+    return batch, single, rounds
+
+
+def part_growth(limits):
+    target = o.points or (2_000_000 if o.quick else 20_000_000)
+    data = fresh("growth")
+    with Daemon(data) as d:
+        _, runs, _ = make_runs(d, 128, "growth")
+        empty = write_rates(d, runs, 0)
+        rounds, done, t0 = empty[2], 0, time.perf_counter()
+        while done < target:
+            batches = min(target - done, 5_000_000) // 1000
+            r = load(d.port, 8, 0, batches, "random-batch", runs, 1000, rounds)
+            rounds += batches // 128 + 1
+            done += batches * 1000
+            note(f"{done:,} points, {r['per_second'] * 1000:,.0f} points/s, p99 {r['p99_us'] / 1000:.1f} ms, "
+                 f"{database_bytes(data) / 1e6:,.0f} MB")
+        row(f"log-batch of 1000, 8 clients, up to {done:,} points", done / (time.perf_counter() - t0), "points/s")
+        _, more, _ = make_runs(d, 128, "growth-more")
+        full = write_rates(d, more, 0)[:2], write_rates(d, runs, rounds)[:2]
+        for i, what in enumerate(("log-batch of 1000, 1 client", "log-metric, 128 clients")):
+            for rates, where in zip(full, ("new runs", "the runs that hold them")):
+                row(f"{what}, at {done:,} points into {where}", 100 * rates[i] / empty[i], "% of empty", goal=80,
+                    limit_text=f"{rates[i]:,.0f} against {empty[i]:,.0f} /s")
+        row("memory after that (resident)", d.memory_mb("VmRSS"), "MB")
+    row(f"disk per point at {done:,} points", database_bytes(data) / done, "bytes", most=12)
+    shutil.rmtree(data, ignore_errors=True)
+
+
+def part_chart(limits):
+    sizes = (100_000, 1_000_000) if o.quick else (1_000_000, 10_000_000)
+    with Daemon(fresh("chart")) as d:
+        for size in sizes:
+            _, runs, _ = make_runs(d, 1, f"chart-{size}")
+            load(d.port, 1, 0, size // 1000, "one-series", runs, 1000)
+            with open(runs) as f:
+                run = f.read().strip()
+            ajax = "/ajax-api/2.0/mlflow/metrics/"
+            for what, path in (
+                    ("m4, 1000 points", f"/api/v1/runs/{run}/metrics/k0?points=1000"),
+                    ("m4 by time", f"/api/v1/runs/{run}/metrics/k0?points=1000&axis=time"),
+                    ("lttb, 1000 points", f"/api/v1/runs/{run}/metrics/k0?points=1000&mode=lttb"),
+                    ("bulk-interval, 320 steps", f"{ajax}get-history-bulk-interval?run_ids={run}&metric_key=k0&max_results=320"),
+                    ("bulk-interval, 2500 steps", f"{ajax}get-history-bulk-interval?run_ids={run}&metric_key=k0"),
+                    ("get-history, page of 25,000", f"/api/2.0/mlflow/metrics/get-history?run_id={run}&metric_key=k0&max_results=25000")):
+                status, answer = d.call("GET", path)
+                if status != 200:
+                    raise RuntimeError(f"{path}: {status} {answer[:300]}")
+                with BareHttp(answer) as bare:
+                    limit = load(bare.port, 1, 1, 0, "get", "/x")["p50_us"] / 1000
+                d.forget_peak()
+                before, count = d.cpu_seconds(), 20 if size > 1_000_000 else 100
+                r = load(d.port, 1, 0, count, "get", path)
+                cpu = (d.cpu_seconds() - before) * 1000 / count
+                row(f"{what}, series of {size:,}", cpu, "ms CPU", most=20 if "m4" in what and size == 1_000_000 else None,
+                    limit_text=f"{limit:.2f} ms bare http with the same {len(answer):,} bytes")
+                rows[-1] = rows[-1][:1] + (f"{rows[-1][1]}, p50 {r['p50_us'] / 1000:.1f} ms",) + rows[-1][2:]
+            row(f"peak memory meanwhile, series of {size:,}", d.memory_mb("VmHWM"), "MB")
+
+
+class Genuine:
+    """An MLflow server of its own kind on SQLite."""
+
+    def __init__(self):
+        import socket
+        with socket.socket() as s:
+            s.bind(("127.0.0.1", 0))
+            self.port = s.getsockname()[1]
+        data = fresh("genuine")
+        os.makedirs(data)
+        self.log = open(os.path.join(o.data, "genuine.log"), "ab")
+        self.process = subprocess.Popen(
+            [GENUINE, "server", "--backend-store-uri", f"sqlite:///{data}/mlflow.db", "--artifacts-destination",
+             f"{data}/artifacts", "--host", "127.0.0.1", "--port", str(self.port)], stdin=subprocess.DEVNULL,
+            stdout=self.log, stderr=self.log, start_new_session=True, cwd=data)
+        t0 = time.monotonic()
+        while True:
+            try:
+                if self.call("GET", "/health")[0] == 200:
+                    break
+            except OSError:
+                pass
+            if self.process.poll() is not None or time.monotonic() - t0 > 180:
+                raise RuntimeError("the genuine server did not start, see genuine.log")
+            time.sleep(0.2)
+
+    call = Daemon.call
+    json = Daemon.json
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        os.killpg(self.process.pid, signal.SIGTERM)  # its workers as well; the group is ours alone
+        try:
+            self.process.wait(20)
+        except subprocess.TimeoutExpired:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+        self.log.close()
+
+
+def part_genuine(limits):
+    if not GENUINE or not os.path.exists(GENUINE):
+        rows.append(("next to a genuine server", "not measured", "", "", "QUERN_GENUINE_MLFLOW names no mlflow command"))
+        return
+    found = {}
+    for name, server in (("genuine", Genuine), ("quern", lambda: Daemon(fresh("beside")))):
+        with server() as d:
+            experiment = d.json("POST", "/api/2.0/mlflow/experiments/create", {"name": "beside"})["experiment_id"]
+            made, ids = program("bench_load", d.port, 8, SECONDS, 0, "create", experiment)
+            runs = file_of(f"runs-{name}", "".join(ids.splitlines(True)[:128]).encode())
+            got = {"runs/create, 8 clients": made["per_second"]}
+            for clients in (1, 8):
+                got[f"log-metric, {clients} client{'s' if clients > 1 else ''}"] = \
+                    load(d.port, clients, SECONDS, 0, "log-metric", runs)["per_second"]
+                got[f"log-batch of 1000, {clients} client{'s' if clients > 1 else ''}"] = \
+                    load(d.port, clients, SECONDS, 0, "random-batch", runs, 1000, 1000 * clients)["per_second"]
+            with open(runs) as f:
+                run = f.readline().strip()
+            got["runs/get"] = load(d.port, 1, SECONDS, 0, "get", f"/api/2.0/mlflow/runs/get?run_id={run}")["per_second"]
+            got["get-history"] = load(d.port, 1, SECONDS, 0, "get", "/api/2.0/mlflow/metrics/get-history?"
+                                      f"run_id={run}&metric_key=k0&max_results=25000")["per_second"]
+            got["runs/search by metric"] = load(d.port, 1, SECONDS, 0, "search", experiment)["per_second"]
+            found[name] = got
+    for what, rate in found["quern"].items():
+        other = found["genuine"].get(what, 0)
+        row(what, rate, "/s", limit_text=f"{other:,.1f} /s genuine server ({rate / other:,.0f} times)" if other else "")
 
 
 def part_search(limits):
@@ -350,7 +540,7 @@ def main():
     os.makedirs(o.data, exist_ok=True)
     note("the bare disk and SQLite")
     limits = program("bench_limit_disk", o.data, SECONDS)[0]
-    for name in ("start", "log", "search", "upload", "predict", "steps", "big"):
+    for name in NAMES:
         if name not in PARTS:
             continue
         try:
