@@ -54,7 +54,29 @@ def spent_rows_go():
         s.mlflow("registered-models/create", {"name": "m"})
         s.mlflow("model-versions/create", {"name": "m", "source": "s3://b/m"})
         got = rows(path, "SELECT seq FROM event ORDER BY seq")
-        assert got == [1300, 1301], got
+        # one for the model, two for its version: for pipelines and endpoints, and for webhooks
+        assert got == [1300, 1301, 1302, 1303], got
+
+
+def old_deliveries_go():
+    s = Server()
+    with s:
+        s.stop()
+        path = os.path.join(s.data, "quern.db")
+        now = int(time.time() * 1000)
+        with sqlite3.connect(path) as d:
+            d.execute("INSERT INTO webhook VALUES ('w', 1, 'h', '', 'https://8.8.8.8/', 'DISABLED', NULL, 0, 0, 0, NULL)")
+            for i in range(1200):
+                d.execute("INSERT INTO webhook_delivery (delivery_id, webhook, event_seq, event, body, state, next_ms,"
+                          " created_ms, updated_ms) VALUES (?, 'w', ?, 'prompt.created', '{}', 'delivered', 0, 0, ?)",
+                          (f"old{i}", i, now - 8 * DAY))
+            for name, state, age in (("young", "failed", 6), ("waiting", "pending", 9)):
+                d.execute("INSERT INTO webhook_delivery (delivery_id, webhook, event_seq, event, body, state, next_ms,"
+                          " created_ms, updated_ms) VALUES (?, 'w', ?, 'prompt.created', '{}', ?, 0, 0, ?)",
+                          (name, 5000 + age, state, now - age * DAY))
+        s.start()
+        eventually("deliveries", lambda: (lambda k: k == ["waiting", "young"] or len(k))(
+            rows(path, "SELECT delivery_id FROM webhook_delivery ORDER BY 1")))
 
 
 def blobs_on_disk(data):
@@ -190,6 +212,7 @@ def a_step_claims_nothing_of_others():
 
 
 spent_rows_go()
+old_deliveries_go()
 blobs_are_collected()
 doctor_tells_of_strangers()
 names_follow()
