@@ -100,7 +100,7 @@ int run_make(struct ctx *c, const struct run_wish *in, struct run **out) {
     if (rc)
         return rc;
     *out = ARENA_NEW(c->arena, struct run);
-    return run_load_whole(c, &r.row, 1, false, *out);
+    return run_load_new(c, r.row, *out);
 }
 
 int run_create(struct ctx *c, const struct run_new *in, char run_id[33]) {

@@ -210,6 +210,25 @@ int run_load_whole(struct ctx *c, const int64_t *rows, size_t n, bool outputs, s
     return rc < 0 ? rc : 0;
 }
 
+int run_load_new(struct ctx *c, int64_t row, struct run *out) {
+    *out = (struct run){.data = ARENA_NEW(c->arena, struct run_data),
+                        .inputs = ARENA_NEW(c->arena, struct run_inputs)};
+    int rc = run_load_info(c, row, &out->info);
+    size_t cap = 0;
+    struct stmt *st = rc ? NULL
+                         : db_query(c,
+                                    "SELECT k.name, t.value FROM run_tag t"
+                                    " CROSS JOIN run_key k ON k.id = t.key_id WHERE t.run_id = ?",
+                                    "i", row);
+    while (!rc && (rc = stmt_next(st)) > 0) {
+        struct pair *p = list_push(c, &out->data->tags, &cap, sizeof *p);
+        p->key = stmt_text(c, st, 0);
+        p->value = stmt_text(c, st, 1);
+        rc = 0;
+    }
+    return rc;
+}
+
 int run_load_info(struct ctx *c, int64_t row, struct run_info **out) {
     struct stmt *st = db_query(c, "SELECT " INFO " FROM run r WHERE r.id = ?", "i", row);
     int rc = stmt_next(st);
