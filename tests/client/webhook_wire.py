@@ -340,6 +340,35 @@ def permissions():
     r.close()
 
 
+def backup():
+    """A backup holds no secret and no key; after a restore the key is put back."""
+    folder = tempfile.mkdtemp(prefix="quern-test-")
+    r = Receiver()
+    secret = "correct-horse-battery-staple"
+    with Server(args=OPEN) as s:
+        w = hook(s, r.url, secret=secret)
+        shutil.copy(s.data + "/secret.key", folder + "/kept")
+        b = subprocess.run([quern.BIN, "backup", folder + "/b"], capture_output=True, text=True,
+                           env={**os.environ, "QUERN_URL": s.url})
+        check(b.returncode == 0, b)
+    for d, _, files in os.walk(folder + "/b"):
+        for f in files:
+            check(f != "secret.key", d)
+            with open(os.path.join(d, f), "rb") as file:
+                check(secret.encode() not in file.read(), d, f)
+    b = subprocess.run([quern.BIN, "restore", folder + "/b", "--data", folder + "/new"], capture_output=True, text=True)
+    check(b.returncode == 0, b)
+    with Server(data=folder + "/new", args=OPEN) as s:
+        change(s)
+        check("key file is missing" in ended(s, w, "failed")["error"], log(s, w))
+        shutil.copy(folder + "/kept", folder + "/new/secret.key")
+        change(s)
+        ended(s, w, "delivered")
+        check(r.of()[-1].signed_with(secret), r.posts)
+    r.close()
+    shutil.rmtree(folder)
+
+
 def stopping():
     """A stop does not wait for a receiver that hangs; the delivery is made after the start."""
     data = tempfile.mkdtemp(prefix="quern-test-")
@@ -372,7 +401,7 @@ def main():
     if not parts or "hanging" in parts:
         with Server(args=OPEN + ["--webhook-timeout", "5s"]) as s:
             print("ok hanging: 30 deliveries beside 6 dead receivers in %.2f s" % hanging(s), flush=True)
-    for part in (guard, tls, permissions, stopping):
+    for part in (guard, tls, permissions, backup, stopping):
         if not parts or part.__name__ in parts:
             part()
             print("ok", part.__name__, flush=True)
