@@ -77,6 +77,7 @@ int token_command(struct invocation *inv);
 int config_command(struct invocation *inv);
 int backup_command(struct invocation *inv);
 int restore_command(struct invocation *inv);
+int import_command(struct invocation *inv);
 int doctor_command(struct invocation *inv);
 int openapi_command(struct invocation *inv);
 int reference_command(struct invocation *inv);

@@ -22,6 +22,15 @@ static const struct option_row token_options[] = {
     {"system", 0, NULL, "A new principal administers the installation", false},
     {"expires", 'e', "LIFE", "12h, 30d, never; default 90d", false},
 };
+static const struct option_row import_options[] = {
+    {"from", 'f', "SOURCE", "sqlite:///mlflow.db, a folder mlruns, or the URL of a running server",
+     false},
+    {"artifacts", 'a', "DIR", "Folder below which the source's artifact URIs lead", false},
+    {"data", 'd', "DIR", "Data directory of a daemon that is not running", false},
+    {"project", 'p', "NAME", "Project to import into; default 'default'", false},
+    {"workspace", 0, "NAME", "Workspace of the source; default 'default'", false},
+    {"dry-run", 'n', NULL, "Look and count, change nothing", false},
+};
 static const struct option_row config_options[] = {
     {"config", 'c', "FILE", "Settings file", false},
     {"json", 0, NULL, "Print JSON", false},
@@ -82,6 +91,19 @@ const struct command commands[] = {
      .most = 1,
      .settings = true,
      .run = config_command},
+    {.name = "import",
+     .args = "mlflow",
+     .doc = "Bring everything in from MLflow",
+     .details =
+         "Takes experiments, runs with every metric point, data sets, logged and registered models,"
+         "\naliases, tags and artifact files with their ids and times, compares each with a digest"
+         "\nof its whole content, and reads it back. Safe to repeat: what is here already stays,"
+         "\nan import that was cut off goes on. The daemon must not run meanwhile.",
+     .options = import_options,
+     .noptions = ARRAY_LEN(import_options),
+     .least = 1,
+     .most = 1,
+     .run = import_command},
     {.name = "backup",
      .args = "DIR",
      .doc = "Copy a consistent backup of the running server to DIR",

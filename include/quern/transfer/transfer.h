@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef QUERN_TRANSFER_TRANSFER_H
+#define QUERN_TRANSFER_TRANSFER_H
+/* Transfer: moving in from MLflow and out to it.
+ *
+ * Import reads a source (MLflow's SQLite database, a folder mlruns, a live server) and brings
+ * experiments, runs with every point of every metric, data sets, logged models, registered models
+ * with versions, tags and aliases, and artifact files into one project, with the ids and times
+ * they have. Everything is compared by a digest of its whole content: what is here already in the
+ * same form is left alone, so an import that was cut off goes on where it stopped, and a second one
+ * changes nothing; what was put is read back and compared again. The result counts, kind by kind,
+ * what the source has and what stands here in the same form; anything else is a fault and told.
+ *
+ * Artifacts: files below `artifacts` (the folder that an artifact URI of the source leads to) are
+ * stored under MLflow's default names and the URIs that lead to them are rewritten; other URIs stay
+ * as they are and are counted. Nothing outside of that folder is opened and no link is followed. A
+ * live server's files come over its own API.
+ *
+ * Export writes a new MLflow database of the schema named by transfer_schema, and the files. */
+#include <stdbool.h>
+#include <stdint.h>
+
+struct buf;
+struct ctx;
+struct db;
+
+struct transfer_options {
+    struct db *db;
+    int64_t project;
+    const char *from; /* sqlite:///relative.db, sqlite:////absolute.db, a folder, http(s)://... */
+    const char *artifacts;                    /* folder; NULL: none. For a folder mlruns: itself */
+    const char *workspace;                    /* of the source; NULL: "default" */
+    bool dry_run;                             /* look and count, put nothing */
+    void (*say)(void *arg, const char *line); /* a fault or a note; NULL: nobody listens */
+    void *arg;
+};
+
+struct transfer_count {
+    const char *kind;
+    int64_t seen;    /* in the source */
+    int64_t fresh;   /* put, that were not here */
+    int64_t changed; /* put, that were here in another form */
+    int64_t same;    /* here already */
+    int64_t equal;   /* compared at the end and the same */
+    int64_t faults;
+};
+enum transfer_kind {
+    TRANSFER_EXPERIMENTS,
+    TRANSFER_RUNS,
+    TRANSFER_POINTS,
+    TRANSFER_LOGGED_MODELS,
+    TRANSFER_MODELS,
+    TRANSFER_VERSIONS,
+    TRANSFER_FILES,
+    TRANSFER_KINDS,
+};
+struct transfer_report {
+    struct transfer_count kinds[TRANSFER_KINDS];
+    int64_t bytes;   /* of files */
+    int64_t outside; /* artifact URIs that lead elsewhere and stayed */
+};
+
+/* 0 also when there are faults: look at the report. Negative when the source cannot be read. */
+int transfer_import(struct ctx *c, const struct transfer_options *o, struct transfer_report *out);
+
+#endif

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Foreign: files of other programs. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "connection.h"
+#include "quern/base/arena.h"
+#include "quern/core/ctx.h"
+
+static int probe(struct ctx *c, const char *path, bool make) {
+    int fd = make ? open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600)
+                  : open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return errno == EEXIST   ? fail(c, ERR_EXISTS, "The file exists already.")
+               : errno == ENOENT ? fail(c, ERR_NOT_FOUND, "There is no such file.")
+                                 : fail(c, ERR_INVALID, "The file cannot be opened.");
+    close(fd);
+    return 0;
+}
+
+int db_foreign_open(struct ctx *c, const char *path, bool make) {
+    int rc = probe(c, path, make);
+    if (rc != 0)
+        return rc;
+    struct db_conn *conn = mem_alloc(sizeof *conn);
+    pthread_mutex_init(&conn->lock, NULL);
+    int flags = SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE |
+                (make ? SQLITE_OPEN_READWRITE : SQLITE_OPEN_READONLY);
+    int r = sqlite3_open_v2(path, &conn->handle, flags, NULL);
+    if (r == SQLITE_OK) {
+        sqlite3_extended_result_codes(conn->handle, 1);
+        sqlite3_busy_timeout(conn->handle, 5000);
+        sqlite3_db_config(conn->handle, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
+        sqlite3_db_config(conn->handle, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
+        sqlite3_db_config(conn->handle, SQLITE_DBCONFIG_ENABLE_LOAD_EXTENSION, 0, NULL);
+        sqlite3_limit(conn->handle, SQLITE_LIMIT_ATTACHED, 0);
+        r = sqlite3_exec(conn->handle, "SELECT count(*) FROM sqlite_schema", NULL, NULL, NULL);
+    }
+    c->db = conn;
+    if (r == SQLITE_OK)
+        return 0;
+    rc = fail(c, ERR_INVALID, "It is no SQLite database that can be read: %s.",
+              sqlite3_errmsg(conn->handle));
+    db_foreign_close(c);
+    return rc;
+}
+
+void db_foreign_close(struct ctx *c) {
+    conn_close(c->db);
+    c->db = NULL;
+}

@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "digest.h"
+
+#include <string.h>
+
+#include "quern/crypto/crypto.h"
+
+bool digest_equal(const struct digest *a, const struct digest *b) {
+    return memcmp(a->bytes, b->bytes, sizeof a->bytes) == 0;
+}
+
+static void put_i64(struct sha256 *s, int64_t v) {
+    sha256_add(s, &v, sizeof v);
+}
+
+static void put_opt(struct sha256 *s, struct opt_i64 v) {
+    put_i64(s, v.set);
+    put_i64(s, v.set ? v.v : 0);
+}
+
+static void put_text(struct sha256 *s, const char *text) {
+    put_i64(s, text ? (int64_t)strlen(text) : -1);
+    if (text)
+        sha256_add(s, text, strlen(text));
+}
+
+static void put_pairs(struct sha256 *s, const struct pairs *p) {
+    put_i64(s, (int64_t)p->n);
+    for (size_t i = 0; i < p->n; i++) {
+        put_text(s, p->items[i].key);
+        put_text(s, p->items[i].value);
+    }
+}
+
+static struct digest end(struct sha256 *s) {
+    struct digest d;
+    sha256_end(s, d.bytes);
+    return d;
+}
+
+struct digest digest_experiment(const struct copy_experiment *e) {
+    struct sha256 *s = sha256_new();
+    put_i64(s, e->id);
+    put_text(s, e->name);
+    put_text(s, e->location);
+    put_i64(s, e->deleted);
+    put_i64(s, e->created_ms);
+    put_i64(s, e->updated_ms);
+    put_pairs(s, &e->tags);
+    return end(s);
+}
+
+static void put_uses(struct sha256 *s, const struct copy_model_use *u, size_t n) {
+    put_i64(s, (int64_t)n);
+    for (size_t i = 0; i < n; i++) {
+        put_text(s, u[i].model_id);
+        put_i64(s, u[i].step);
+    }
+}
+
+struct digest digest_run(const struct copy_run *r) {
+    struct sha256 *s = sha256_new();
+    put_text(s, r->id);
+    put_i64(s, r->experiment);
+    put_text(s, r->name);
+    put_text(s, r->user);
+    put_text(s, r->status);
+    put_text(s, r->artifact_uri);
+    put_i64(s, r->start_ms);
+    put_opt(s, r->end_ms);
+    put_opt(s, r->deleted_ms);
+    put_pairs(s, &r->params);
+    put_pairs(s, &r->tags);
+    put_i64(s, (int64_t)r->ndatasets);
+    for (size_t i = 0; i < r->ndatasets; i++) {
+        const struct copy_dataset *d = &r->datasets[i];
+        put_text(s, d->name);
+        put_text(s, d->digest);
+        put_text(s, d->source_type);
+        put_text(s, d->source);
+        put_text(s, d->schema);
+        put_text(s, d->profile);
+        put_pairs(s, &d->tags);
+    }
+    put_uses(s, r->inputs, r->ninputs);
+    put_uses(s, r->outputs, r->noutputs);
+    return end(s);
+}
+
+struct digest digest_model(const struct copy_model *m) {
+    struct sha256 *s = sha256_new();
+    put_text(s, m->id);
+    put_i64(s, m->experiment);
+    put_text(s, m->name);
+    put_text(s, m->artifact_uri);
+    put_text(s, m->status);
+    put_text(s, m->type);
+    put_text(s, m->source_run);
+    put_i64(s, m->created_ms);
+    put_i64(s, m->updated_ms);
+    put_i64(s, m->deleted);
+    put_pairs(s, &m->params);
+    put_pairs(s, &m->tags);
+    put_i64(s, (int64_t)m->nmeasures);
+    for (size_t i = 0; i < m->nmeasures; i++) {
+        const struct copy_measure *v = &m->measures[i];
+        put_text(s, v->key);
+        put_text(s, v->run_id);
+        put_text(s, v->dataset_name);
+        put_text(s, v->dataset_digest);
+        put_i64(s, v->time_ms);
+        put_i64(s, v->step);
+        sha256_add(s, &v->value, sizeof v->value);
+        put_i64(s, v->is_nan);
+    }
+    return end(s);
+}
+
+struct digest digest_registered(const struct copy_registered *m) {
+    struct sha256 *s = sha256_new();
+    put_text(s, m->name);
+    put_text(s, m->description);
+    put_i64(s, m->created_ms);
+    put_i64(s, m->updated_ms);
+    put_pairs(s, &m->tags);
+    put_i64(s, (int64_t)m->naliases);
+    for (size_t i = 0; i < m->naliases; i++) {
+        put_text(s, m->aliases[i].alias);
+        put_i64(s, m->aliases[i].version);
+    }
+    put_i64(s, (int64_t)m->nversions);
+    for (size_t i = 0; i < m->nversions; i++) {
+        const struct copy_version *v = &m->versions[i];
+        put_i64(s, v->version);
+        put_text(s, v->source);
+        put_text(s, v->storage);
+        put_text(s, v->run_id);
+        put_text(s, v->run_link);
+        put_text(s, v->logged_model);
+        put_text(s, v->description);
+        put_text(s, v->stage);
+        put_text(s, v->status);
+        put_i64(s, v->created_ms);
+        put_i64(s, v->updated_ms);
+        put_pairs(s, &v->tags);
+    }
+    return end(s);
+}
+
+void digest_points_begin(struct digest_points *d) {
+    *d = (struct digest_points){.sha = sha256_new()};
+}
+
+int digest_points_add(void *arg, const struct copy_point *p, size_t n) {
+    struct digest_points *d = arg;
+    for (size_t i = 0; i < n; i++) {
+        /* One call per point: four numbers and the key's length, then the key. */
+        int64_t head[5] = {(int64_t)strlen(p[i].key), p[i].time_ms, p[i].step, p[i].is_nan, 0};
+        double value = p[i].value + 0.0; /* -0.0 and 0.0 are the same number */
+        memcpy(&head[4], &value, sizeof value);
+        sha256_add(d->sha, head, sizeof head);
+        sha256_add(d->sha, p[i].key, (size_t)head[0]);
+    }
+    d->n += (int64_t)n;
+    return 0;
+}
+
+struct digest digest_points_end(struct digest_points *d) {
+    return end(d->sha);
+}

@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "files.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "place.h"
+#include "quern/artifact/artifact.h"
+#include "quern/base/arena.h"
+#include "quern/base/fd.h"
+#include "quern/base/path.h"
+#include "quern/base/str.h"
+#include "quern/core/ctx.h"
+#include "quern/db/db.h"
+
+#define PART ((size_t)256 << 10)
+#define DEPTH_MAX 64
+
+struct walk {
+    const struct transfer_options *o;
+    const struct place *place;
+    struct transfer_report *report;
+};
+
+struct link {
+    const char *path;
+    char sha256[65];
+    int64_t size;
+};
+
+static int fault(const struct walk *w, struct ctx *c, const char *rel, const char *why) {
+    w->report->kinds[TRANSFER_FILES].faults++;
+    if (w->o->say)
+        w->o->say(w->o->arg, arena_printf(c->arena, "file %s: %s", rel, why));
+    err_clear(c);
+    return 0;
+}
+
+static int link_op(struct ctx *c, void *arg) {
+    const struct link *l = arg;
+    return artifact_link(c, l->path, l->sha256, l->size);
+}
+
+/* The bytes into the store; they are pinned until the link commits. */
+static int take_bytes(struct ctx *c, int fd, struct link *l) {
+    struct blob_writer *blob = NULL;
+    char *part = mem_alloc(PART);
+    ssize_t n = 0;
+    int rc = blob_begin(c, &blob);
+    while (rc == 0 && (n = fd_read_all(fd, part, PART)) > 0)
+        rc = blob_add(c, blob, part, (size_t)n);
+    free(part);
+    if (rc == 0 && n < 0)
+        rc = fail(c, ERR_INTERNAL, "cannot be read: %s", strerror((int)-n));
+    if (rc == 0)
+        return blob_end(c, blob, l->sha256, &l->size);
+    if (blob)
+        blob_abort(blob);
+    return rc;
+}
+
+static int stat_link(struct ctx *c, struct db *db, const char *path, struct artifact_entry *e,
+                     bool *there) {
+    int rc = db_read_begin(db, c);
+    if (rc != 0)
+        return rc;
+    rc = artifact_stat(c, path, e);
+    db_read_end(c);
+    *there = rc == 0;
+    if (rc == -ERR_NOT_FOUND) {
+        err_clear(c);
+        rc = 0;
+    }
+    return rc;
+}
+
+static int copy_file(const struct walk *w, struct ctx *c, const char *rel, int fd, struct link *l) {
+    struct transfer_count *n = &w->report->kinds[TRANSFER_FILES];
+    struct artifact_entry before = {0}, after = {0};
+    bool was = false, is = false;
+    int rc = artifact_check_path(c, l->path);
+    if (rc == 0)
+        rc = take_bytes(c, fd, l);
+    if (rc != 0)
+        return fault(w, c, rel, c->err.message ? c->err.message : "cannot be stored");
+    rc = stat_link(c, w->o->db, l->path, &before, &was);
+    bool same = rc == 0 && was && !before.is_dir && str_eq(before.sha256, l->sha256);
+    if (rc == 0 && !same)
+        rc = db_write(w->o->db, c, link_op, l);
+    blob_unpin(l->sha256);
+    if (rc == 0)
+        rc = stat_link(c, w->o->db, l->path, &after, &is);
+    if (rc != 0)
+        return fault(w, c, rel, c->err.message ? c->err.message : "cannot be linked");
+    n->same += same;
+    n->fresh += !same && !was;
+    n->changed += !same && was;
+    w->report->bytes += l->size;
+    if (!is || !str_eq(after.sha256, l->sha256) || after.size != l->size)
+        return fault(w, c, rel, "stands here with other bytes");
+    n->equal++;
+    return 0;
+}
+
+static int walk(const struct walk *w, const char *rel, const char *logical, int depth);
+
+static int visit(const struct walk *w, const char *rel, const char *logical, int depth) {
+    struct ctx c;
+    struct stat st = {0};
+    ctx_begin(&c);
+    c.project = w->o->project;
+    int fd = dir_openat(w->place->root, rel, O_RDONLY, 0);
+    int rc = 0;
+    if (fd < 0 || fstat(fd, &st) != 0) {
+        w->report->kinds[TRANSFER_FILES].seen++;
+        rc = fault(w, &c, rel,
+                   fd == -ELOOP ? "is a link, and links are not followed" : "cannot be opened");
+    } else if (S_ISDIR(st.st_mode)) {
+        rc = walk(w, rel, logical, depth + 1);
+    } else if (S_ISREG(st.st_mode)) {
+        struct link l = {.path = logical};
+        w->report->kinds[TRANSFER_FILES].seen++;
+        if (w->o->dry_run)
+            w->report->bytes += st.st_size;
+        else
+            rc = copy_file(w, &c, rel, fd, &l);
+    } else {
+        w->report->kinds[TRANSFER_FILES].seen++;
+        rc = fault(w, &c, rel, "is no regular file");
+    }
+    fd_close(fd);
+    ctx_end(&c);
+    return rc;
+}
+
+static int walk(const struct walk *w, const char *rel, const char *logical, int depth) {
+    struct arena *a = arena_new();
+    char **names = NULL;
+    size_t n = 0;
+    int rc =
+        depth > DEPTH_MAX ? -ELOOP : dir_list(w->place->root, *rel ? rel : NULL, a, &names, &n);
+    if (rc == -ENOENT) /* a run without artifacts has no folder */
+        rc = 0;
+    for (size_t i = 0; i < n && rc == 0; i++)
+        rc = visit(w, *rel ? arena_printf(a, "%s/%s", rel, names[i]) : names[i],
+                   arena_printf(a, "%s/%s", logical, names[i]), depth);
+    arena_free(a);
+    if (rc < 0 && w->o->say) {
+        w->report->kinds[TRANSFER_FILES].faults++;
+        w->o->say(w->o->arg, "an artifact folder cannot be listed");
+    }
+    return 0;
+}
+
+int files_copy(struct ctx *c, const struct transfer_options *o, const struct place *p,
+               const char *rel, const char *logical, struct transfer_report *report) {
+    struct walk w = {.o = o, .place = p, .report = report};
+    (void)c;
+    return walk(&w, rel, logical, 0);
+}

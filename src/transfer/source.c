@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "source.h"
+
+#include <sys/stat.h>
+
+#include "quern/base/str.h"
+#include "quern/core/ctx.h"
+
+int source_open(struct ctx *c, const char *from, const char *workspace, struct source **out) {
+    struct stat st;
+    if (str_starts(from, "sqlite:///"))
+        return mlflow_db_open(c, from + 10, workspace, out);
+    if (stat(from, &st) == 0 && S_ISREG(st.st_mode))
+        return mlflow_db_open(c, from, workspace, out);
+    return fail(c, ERR_INVALID,
+                "'%s' is no source: give sqlite:///FILE.db, the path of such a file, a folder "
+                "mlruns, or the http URL of a server.",
+                from);
+}

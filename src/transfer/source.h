@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef QUERN_TRANSFER_SOURCE_H
+#define QUERN_TRANSFER_SOURCE_H
+/* Source: where things come from, one after the other in the order of their ids. Each call has a
+ * context of its own, so that memory is bounded by one thing. 1 with the thing behind `after`, 0
+ * when there is none, negative on failure. */
+#include "quern/base/buf.h"
+#include "quern/registry/copy.h"
+#include "quern/tracking/copy.h"
+
+struct ctx;
+struct source;
+
+/* One file: its path below the folder that was asked for. Reads its bytes with source_read until
+ * that gives 0. */
+struct source_file {
+    const char *path;
+    int64_t size; /* -1: not known before it is read */
+    int fd;       /* local files */
+};
+typedef int source_file_fn(void *arg, const struct source_file *f);
+
+struct source_ops {
+    int (*experiment)(struct source *s, struct ctx *c, int64_t after, struct copy_experiment *out);
+    int (*run)(struct source *s, struct ctx *c, const char *after, struct copy_run *out);
+    int (*points)(struct source *s, struct ctx *c, const char *run_id, copy_points_fn *each,
+                  void *arg);
+    int (*model)(struct source *s, struct ctx *c, const char *after, struct copy_model *out);
+    int (*registered)(struct source *s, struct ctx *c, const char *after,
+                      struct copy_registered *out);
+    void (*close)(struct source *s);
+};
+struct source {
+    const struct source_ops *ops;
+};
+
+/* By the form of `from`. ERR_INVALID with what would be right. */
+int source_open(struct ctx *c, const char *from, const char *workspace, struct source **out);
+int mlflow_db_open(struct ctx *c, const char *path, const char *workspace, struct source **out);
+
+#endif
