@@ -140,13 +140,17 @@ int call_decode(struct call *k) {
     struct json_t *tree = NULL;
     struct pairs query;
     const struct pairs path = {.items = k->vars, .n = k->nvars};
-    if (!(row->flags & (ROUTE_RAW_BODY | ROUTE_UPLOAD)) && c->body_len) {
+    const bool body = !(row->flags & (ROUTE_RAW_BODY | ROUTE_UPLOAD)) && c->body_len;
+    k->in = arena_alloc(c->arena, row->in->size ? row->in->size : 1);
+    if (body && !(c->query && *c->query) && k->method != METHOD_GET && k->method != METHOD_HEAD &&
+        json_direct(c, row->in, c->body, c->body_len, k->in))
+        return 0;
+    if (body) {
         int rc = json_parse(c, row->dialect, c->body, c->body_len, &tree);
         if (rc)
             return rc;
     }
     target_query(c->arena, c->query, &query);
-    k->in = arena_alloc(c->arena, row->in->size ? row->in->size : 1);
     return json_decode(c, row->dialect, row->in, tree, &query, &path, k->in);
 }
 

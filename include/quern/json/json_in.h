@@ -9,6 +9,7 @@
  * ("Missing value for required parameter 'metrics[0].key'. See the API docs for more information
  * about request parameters."). Elsewhere the error names the field by JSON pointer, what came and
  * what is wanted. */
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "quern/core/dialect.h"
@@ -29,5 +30,9 @@ int json_parse(struct ctx *c, enum dialect d, const char *text, size_t n, struct
  * UNSPECIFIED. */
 int json_decode(struct ctx *c, enum dialect d, const struct shape *shape, struct json_t *body,
                 const struct pairs *query, const struct pairs *path, void *out);
+/* The same for a plain body without a tree between: true when all of it was decoded; false says
+ * nothing (`out` is zeroed): then the two above decide. Never for shapes with F_PATH or F_QUERY
+ * fields. `text` may be followed by anything. */
+bool json_direct(struct ctx *c, const struct shape *shape, const char *text, size_t n, void *out);
 
 #endif
