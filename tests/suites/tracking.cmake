@@ -18,3 +18,6 @@ set_tests_properties(client.conformance PROPERTIES LABELS full TIMEOUT 300
 add_test(NAME wire.metrics COMMAND ${QUERN_PYTHON} ${CMAKE_SOURCE_DIR}/tests/client/metrics_wire.py)
 set_tests_properties(wire.metrics PROPERTIES LABELS full TIMEOUT 180
                      ENVIRONMENT "QUERN_BIN=$<TARGET_FILE:quern>")
+add_test(NAME fault.metrics COMMAND ${QUERN_PYTHON} ${CMAKE_SOURCE_DIR}/tests/fault/metric_crash.py)
+set_tests_properties(fault.metrics PROPERTIES LABELS full TIMEOUT 240
+                     ENVIRONMENT "QUERN_BIN=$<TARGET_FILE:quern>")

@@ -66,8 +66,8 @@ static void compare(enum dialect d, const struct shape *shape, const char *text,
     if (!took) {
         CHECK(memcmp(&direct, &zero, sizeof zero) == 0);
     } else if (rc) {
-        CHECK(!"taken though it is refused");
-        printf("  %.*s: %s\n", (int)n, text, c.err.message);
+        printf("taken: %.*s\n", (int)n, text);
+        CHECK_STR(c.err.message, "");
     } else {
         struct buf a = {0}, b = {0};
         json_encode(&a, shape, &direct);
@@ -96,8 +96,7 @@ static const char *const plain[] = {
     "123456789012345678,"
     "\"timestamp\":1700000000000,\"step\":1},{\"key\":\"acc\",\"value\":1e-7,\"timestamp\":12,"
     "\"step\":1000},{\"step\":0,\"timestamp\":1,\"value\":3,\"key\":\"k\"}]}",
-    "{\"run_id\":\"a\",\"one\":{\"key\":\"k\",\"value\":1.7976931348623157e308,\"timestamp\":"
-    "9223372036854775807}}",
+    "{\"run_id\":\"a\",\"one\":{\"key\":\"k\",\"value\":1e308,\"timestamp\":9223372036854775807}}",
     "{\"run_id\":\"a\",\"one\":{\"key\":\"k\",\"value\":123456789012345678,\"timestamp\":-1}}",
     "{\"run_id\":\"a\",\"one\":{\"key\":\"k\",\"value\":5e-324,\"timestamp\":5.0}}",
     "{\"run_id\":\"\",\"run_uuid\":\"b\"}",
@@ -132,8 +131,7 @@ static size_t draw(size_t n) {
 }
 
 static void edits(void) {
-    static const char bytes[] = "\"\\{}[],:0123456789.eE+-tfn \n\x01\x7f\xc3\xa9"
-                                "ax";
+    static const char bytes[] = "\"\\{}[],:0123456789.eE+-tfn \nax\x01\x7f\xc3\xa9";
     static const char *const pieces[] = {"null",
                                          "true",
                                          "1e999",
@@ -177,7 +175,9 @@ static void edits(void) {
                     at++;
                 at += at < n;
                 gone = strcspn(n > at ? (text[n] = 0, text + at) : (text[n] = 0, text + n), ",}]");
-                /* fall through */
+                what = pieces[draw(ARRAY_LEN(pieces))];
+                more = strlen(what);
+                break;
             default:
                 what = pieces[draw(ARRAY_LEN(pieces))];
                 more = strlen(what);
