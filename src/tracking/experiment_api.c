@@ -60,7 +60,7 @@ struct tag {
 SHAPE(in_experiment_tag, "SetExperimentTag", struct tag,
       FIELD(struct tag, experiment_id, T_STR, F_REQUIRED | F_NUMBER_TEXT, "Experiment."),
       FIELD(struct tag, key, T_STR, F_REQUIRED, "Name, at most 250 characters."),
-      FIELD(struct tag, value, T_STR, 0, "Text, at most 5000 characters."));
+      FIELD(struct tag, value, T_STR, 0, "Text, at most 20000 characters."));
 SHAPE(in_experiment_tag_key, "DeleteExperimentTag", struct tag,
       FIELD(struct tag, experiment_id, T_STR, F_REQUIRED | F_NUMBER_TEXT, "Experiment."),
       FIELD(struct tag, key, T_STR, F_REQUIRED, "Name."));

@@ -12,7 +12,7 @@ struct list;
 #define KEY_MAX 250
 #define PARAM_VALUE_MAX 6000
 #define RUN_TAG_VALUE_MAX 8000
-#define EXPERIMENT_TAG_VALUE_MAX 5000
+#define EXPERIMENT_TAG_VALUE_MAX 20000
 
 /* Letters, digits and "_-. :/", and its own normal form when read as a path. `path` names the
  * member in messages: "key", "metrics[3].name". */

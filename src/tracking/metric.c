@@ -20,9 +20,12 @@
 
 int metric_check(struct ctx *c, const char *list, size_t index, const struct metric_value *m) {
     /* The member is called "name" in messages, as clients know it. */
-    int rc = key_plain(m->key)
-                 ? 0
-                 : key_check(c, list ? member_path(c, list, index, "name") : "name", m->key);
+    int rc = list ? 0 : text_limit(c, "Metric name", m->key, KEY_MAX);
+    if (rc)
+        return rc;
+    rc = key_plain(m->key)
+             ? 0
+             : key_check(c, list ? member_path(c, list, index, "name") : "name", m->key);
     if (rc || m->timestamp.v >= 0)
         return rc;
     char value[32];

@@ -10,6 +10,9 @@
 #include "run.h"
 
 int param_check(struct ctx *c, const char *list, size_t index, const struct pair *p) {
+    int rc = list ? 0 : text_limit(c, "Param key", p->key, KEY_MAX);
+    if (rc)
+        return rc;
     return key_plain(p->key)
                ? 0
                : key_check(c, list ? member_path(c, list, index, "key") : "key", p->key);

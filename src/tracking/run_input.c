@@ -130,10 +130,13 @@ int run_log_outputs(struct ctx *c, const struct outputs_wish *in) {
 
 int dataset_search(struct ctx *c, const struct strs *experiment_ids, struct list *out) {
     int64_t ids[SUMMARY_EXPERIMENTS];
-    if (experiment_ids->n == 0 || experiment_ids->n > SUMMARY_EXPERIMENTS)
+    if (experiment_ids->n == 0)
         return fail_field(c, ERR_INVALID, "experiment_ids",
-                          "SearchDatasets request must specify at least one experiment_id and at "
-                          "most %d; received %zu",
+                          "SearchDatasets request must specify at least one experiment_id.");
+    if (experiment_ids->n > SUMMARY_EXPERIMENTS)
+        return fail_field(c, ERR_INVALID, "experiment_ids",
+                          "SearchDatasets request cannot specify more than %d experiment_ids. "
+                          "Received %zu experiment_ids.",
                           SUMMARY_EXPERIMENTS, experiment_ids->n);
     for (size_t i = 0; i < experiment_ids->n; i++) {
         long long id = 0;

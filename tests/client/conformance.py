@@ -106,8 +106,8 @@ def main(s):
     post("experiments/create", {"name": "loc", "artifact_location": "s3://b/" + "x" * 2048}, 400, IPV,
          "'artifact_location' exceeds the maximum length of 2048 characters")
     post("experiments/create", {"name": "t", "tags": "x"}, 400, IPV, "Hint: Value was of type 'str'")
-    post("experiments/create", {"name": "t", "tags": [{"key": "k", "value": "v" * 5001}]}, 400, IPV,
-         "'value' exceeds the maximum length of 5000 characters")
+    post("experiments/create", {"name": "t", "tags": [{"key": "k", "value": "v" * 20001}]}, 400, IPV,
+         "'value' exceeds the maximum length of 20000 characters")
     post("experiments/update", {"experiment_id": eid, "new_name": "gone"}, 400, RAE, "already exists")
     post("experiments/update", {"experiment_id": gone, "new_name": "z"}, 400, IPV,
          "Cannot rename a non-active experiment.")
@@ -116,9 +116,9 @@ def main(s):
     post("experiments/restore", {"experiment_id": eid}, 404, RDNE, f"No Experiment with id={eid} exists")
     post("experiments/set-experiment-tag", {"experiment_id": gone, "key": "k", "value": "v"}, 400, IPV,
          f"The experiment {gone} must be in the 'active' state. Current state is deleted.")
-    post("experiments/set-experiment-tag", {"experiment_id": eid, "key": "k", "value": "v" * 5000}, 200)
-    post("experiments/set-experiment-tag", {"experiment_id": eid, "key": "k", "value": "v" * 5001}, 400, IPV,
-         "'value' exceeds the maximum length of 5000 characters")
+    post("experiments/set-experiment-tag", {"experiment_id": eid, "key": "k", "value": "v" * 20000}, 200)
+    post("experiments/set-experiment-tag", {"experiment_id": eid, "key": "k", "value": "v" * 20001}, 400, IPV,
+         "'value' exceeds the maximum length of 20000 characters")
     post("experiments/set-experiment-tag", {"experiment_id": eid, "key": "k" * 251, "value": ""}, 400, IPV,
          "'key' exceeds the maximum length of 250 characters")
     post("experiments/delete-experiment-tag", {"experiment_id": eid, "key": "none"}, 404, RDNE,
@@ -190,9 +190,9 @@ def main(s):
         post("runs/log-parameter", {"run_id": rid, "key": key, "value": "v"}, 400, IPV,
              f"must not resolve to other names when treated as such. This name would resolve to '{normal}'")
     post("runs/set-tag", {"run_id": rid, "key": "größe: a/b.c -_", "value": ""}, 200)
-    for path in ("runs/set-tag", "runs/log-parameter"):
+    for path, label in (("runs/set-tag", "key"), ("runs/log-parameter", "Param key")):
         post(path, {"run_id": rid, "key": "x" * 251, "value": "v"}, 400, IPV,
-             "'key' exceeds the maximum length of 250 characters")
+             f"'{label}' exceeds the maximum length of 250 characters")
         post(path, {"run_id": rid, "key": "é" * 250, "value": "v"}, 200)
         post(path, {"run_id": rid, "value": "v"}, 400, IPV, "Missing value for required parameter 'key'")
         post(path, {"run_id": rid, "key": 7, "value": "v"}, 400, IPV, "for parameter 'key' supplied:  Hint: Value was of type 'int'")
@@ -365,8 +365,10 @@ def main(s):
     post("runs/log-model", {"run_id": rid, "model_json": "{"}, 400, IPV, "Malformed model info.")
     post("runs/log-model", {"run_id": rid, "model_json": "{}"}, 400, IPV, "Model json is missing mandatory fields: ")
     post("runs/log-model", {"run_id": rid, "model_json": "[]"}, 400, IPV, "Model json is missing mandatory fields: ")
-    post("/ajax-api/2.0/mlflow/experiments/search-datasets", {"experiment_ids": []}, 400, IPV, "experiment_id")
-    post("/ajax-api/2.0/mlflow/experiments/search-datasets", {"experiment_ids": [eid] * 21}, 400, IPV, "20")
+    post("/ajax-api/2.0/mlflow/experiments/search-datasets", {"experiment_ids": []}, 400, IPV,
+         "SearchDatasets request must specify at least one experiment_id.")
+    post("/ajax-api/2.0/mlflow/experiments/search-datasets", {"experiment_ids": [eid] * 21}, 400, IPV,
+         "SearchDatasets request cannot specify more than 20 experiment_ids. Received 21 experiment_ids.")
 
     # Artifacts.
     proxy = "/api/2.0/mlflow-artifacts/"
