@@ -30,6 +30,7 @@
 #include "quern/pipeline/pipeline.h"
 #include "quern/registry/registry.h"
 #include "quern/serving/serving.h"
+#include "quern/trace/trace.h"
 #include "quern/tracking/tracking.h"
 #include "quern/webhook/webhook.h"
 
@@ -247,6 +248,7 @@ static int start_rooms(struct config *c, struct buf *error) {
     }
     house.artifacts = true;
     artifact_model_owner(run_of_model);
+    trace_open(house.db);
     if (page_open(config_str(c, CONFIG_PAGE), error) != 0) {
         return -1;
     }

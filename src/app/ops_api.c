@@ -18,9 +18,9 @@
 #include "quern/metric/metric.h"
 #include "quern/onnx/onnx.h"
 
-/* The MLflow release whose server behaviour the tracking routes follow: its clients choose features
- * by it, and from 3.4 on they would send spans that this version does not take yet. */
-#define MLFLOW_LEVEL "3.3.0"
+/* The MLflow release whose server behaviour the routes follow: clients choose features by it (from
+ * 3.4 on they send spans to /v1/traces), and it is what our facts were recorded from. */
+#define MLFLOW_LEVEL "3.11.2"
 #define DISK_RESERVE (UINT64_C(16) << 20)
 
 static int livez(struct ctx *c, const void *in, void *out) {

@@ -11,14 +11,15 @@
 #include "quern/pipeline/pipeline.h"
 #include "quern/registry/registry.h"
 #include "quern/serving/serving.h"
+#include "quern/trace/trace.h"
 #include "quern/tracking/tracking.h"
 #include "quern/webhook/webhook.h"
 
 static const struct route_list *const rooms[] = {
-    &guide_routes,     &page_routes,     &ops_routes,       &backup_routes,
-    &principal_routes, &token_routes,    &project_routes,   &artifact_routes,
-    &lineage_routes,   &tracking_routes, &registry_routes,  &pipeline_routes,
-    &serving_routes,   &graphql_routes,  &side_door_routes, &webhook_routes,
+    &guide_routes,   &page_routes,       &ops_routes,      &backup_routes,   &principal_routes,
+    &token_routes,   &project_routes,    &artifact_routes, &lineage_routes,  &tracking_routes,
+    &trace_routes,   &assessment_routes, &registry_routes, &pipeline_routes, &serving_routes,
+    &graphql_routes, &side_door_routes,  &webhook_routes,
 };
 
 const struct route_list *house_routes(void) {

@@ -61,6 +61,28 @@ int experiment_active(struct ctx *c, const char *id, struct experiment *out) {
     return 0;
 }
 
+int experiment_for_read(struct ctx *c, const char *experiment_id, int64_t *id,
+                        const char **location) {
+    struct experiment e;
+    int rc = find_text(c, experiment_id, &e);
+    if (!rc) {
+        *id = e.id;
+        *location = e.artifact_location;
+    }
+    return rc;
+}
+
+int experiment_for_write(struct ctx *c, const char *experiment_id, int64_t *id,
+                         const char **location) {
+    struct experiment e;
+    int rc = experiment_active(c, experiment_id, &e);
+    if (!rc) {
+        *id = e.id;
+        *location = e.artifact_location;
+    }
+    return rc;
+}
+
 /* The server never opens a location; the rules keep clients from being led astray. */
 static int location_check(struct ctx *c, const char *location) {
     int rc = text_limit(c, "artifact_location", location, LOCATION_MAX_POINTS);

@@ -10,6 +10,12 @@
 
 /* Inside a write. Finds the active experiment by name or makes it; *id is its number. */
 int experiment_ensure(struct ctx *c, const char *name, int64_t *id);
+/* By its decimal id, in MLflow's words when it does not exist; for writes it must be active too.
+ * *location is its artifact location. */
+int experiment_for_read(struct ctx *c, const char *experiment_id, int64_t *id,
+                        const char **location);
+int experiment_for_write(struct ctx *c, const char *experiment_id, int64_t *id,
+                         const char **location);
 
 struct run_new {
     int64_t experiment_id;

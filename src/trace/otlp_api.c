@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* OpenTelemetry's door, /v1/traces: taken apart on a worker, written in one transaction. */
+#include <jansson.h>
+#include <string.h>
+#include <zlib.h>
+
+#include "otlp.h"
+#include "quern/base/arena.h"
+#include "quern/base/buf.h"
+#include "quern/base/str.h"
+#include "quern/db/db.h"
+#include "quern/trace/trace.h"
+#include "quern/tracking/tracking.h"
+#include "span.h"
+#include "trace.h"
+#include "trace_api.h"
+
+#define BODY_MAX (32u << 20)
+#define INFLATED_MAX ((size_t)64 << 20)
+
+static struct db *database;
+
+void trace_open(struct db *db) {
+    database = db;
+}
+
+/* ------------------------------------------------------------------ the body */
+
+static void release(void *b) {
+    buf_free(b);
+}
+
+static int inflate_body(struct ctx *c, const char **data, size_t *n) {
+    struct buf *out = ARENA_NEW(c->arena, struct buf);
+    z_stream z = {.next_in = (Bytef *)(uintptr_t)*data, .avail_in = (uInt)*n};
+    char part[16384];
+    int r = inflateInit2(&z, 15 + 32); /* gzip or zlib, by their heads */
+    arena_defer(c->arena, release, out);
+    while (r == Z_OK) {
+        z.next_out = (Bytef *)part;
+        z.avail_out = sizeof part;
+        r = inflate(&z, Z_NO_FLUSH);
+        buf_put(out, part, sizeof part - z.avail_out);
+        if (out->len > INFLATED_MAX) {
+            inflateEnd(&z);
+            return fail(c, ERR_TOO_LARGE, "The body is larger than %zu MiB when unpacked.",
+                        INFLATED_MAX >> 20);
+        }
+        if (r == Z_BUF_ERROR)
+            break;
+    }
+    inflateEnd(&z);
+    if (r != Z_STREAM_END || z.avail_in)
+        return fail(c, ERR_BAD_REQUEST, "Failed to decompress the payload.");
+    *data = out->data ? out->data : "";
+    *n = out->len;
+    return 0;
+}
+
+static int unpack(struct ctx *c, const char **data, size_t *n) {
+    const char *encoding = ctx_header(c, "content-encoding");
+    *data = c->body;
+    *n = c->body_len;
+    if (!encoding || str_ieq(encoding, "identity"))
+        return 0;
+    if (str_ieq(encoding, "gzip") || str_ieq(encoding, "deflate"))
+        return inflate_body(c, data, n);
+    return fail(c, ERR_BAD_REQUEST, "Unsupported Content-Encoding: %s. Use gzip or deflate.",
+                encoding);
+}
+
+/* {"detail": ...} as the genuine server's other web framework tells faults. */
+static int detail(struct ctx *c, int status, json_t *what) {
+    json_t *tree = json_pack("{s:o}", "detail", what);
+    char *text = json_dumps(tree, JSON_COMPACT);
+    reply_status(c, status);
+    reply_text(c, "application/json", arena_strdup(c->arena, text ? text : "{}"));
+    free(text);
+    json_decref(tree);
+    return 0;
+}
+
+static int tell_failure(struct ctx *c, int rc) {
+    const struct err_row *row = err_row(rc);
+    if (row->status >= 500 || row->status == 401 || row->status == 403)
+        return rc;
+    json_t *text = json_string(c->err.message ? c->err.message : row->title);
+    err_clear(c);
+    return detail(c, row->status, text);
+}
+
+/* ------------------------------------------------------------------ writing */
+
+struct intake {
+    int64_t experiment;
+    const char *location;
+    const char *experiment_id, *run_id;
+    struct span *spans; /* those of one trace next to each other */
+    size_t n;
+};
+
+static int by_trace(const void *a, const void *b) {
+    const struct span *x = a, *y = b;
+    int order = strcmp(x->trace_id, y->trace_id);
+    return order ? order : strcmp(x->span_id, y->span_id);
+}
+
+static int write_spans(struct ctx *c, void *arg) {
+    struct intake *in = arg;
+    int rc = experiment_for_write(c, in->experiment_id, &in->experiment, &in->location);
+    rc = rc ? rc : trace_writer_check(c, in->experiment);
+    for (size_t from = 0, to; from < in->n && rc == 0; from = to) {
+        for (to = from + 1; to < in->n && str_eq(in->spans[to].trace_id, in->spans[from].trace_id);)
+            to++;
+        rc = span_store(c, in->experiment, in->location, in->run_id, in->spans + from, to - from);
+    }
+    return rc;
+}
+
+static int read_spans(struct ctx *c, const json_t *trees, struct intake *in) {
+    size_t i;
+    json_t *tree;
+    int rc = 0;
+    in->n = json_array_size(trees);
+    in->spans = ARENA_ARRAY(c->arena, struct span, in->n ? in->n : 1);
+    json_array_foreach(trees, i, tree) {
+        rc = rc ? rc : span_read(c, tree, &in->spans[i]);
+    }
+    if (rc == 0)
+        qsort(in->spans, in->n, sizeof *in->spans, by_trace);
+    return rc;
+}
+
+int api_otlp(struct ctx *c, const void *input, void *out) {
+    struct intake in = {.experiment_id = ctx_header(c, "x-mlflow-experiment-id"),
+                        .run_id = ctx_header(c, "x-mlflow-run-id")};
+    size_t type_len = strcspn(c->content_type, "; ");
+    const char *type = arena_strndup(c->arena, c->content_type, type_len), *data;
+    bool json = str_ieq(type, "application/json");
+    struct json_t *trees = NULL;
+    size_t n;
+    (void)input;
+    (void)out;
+    if (!in.experiment_id || !*in.experiment_id)
+        return detail(c, 422,
+                      json_pack("[{s:s,s:[s,s],s:s,s:n}]", "type", "missing", "loc", "header",
+                                "x-mlflow-experiment-id", "msg", "Field required", "input"));
+    if (!json && !str_ieq(type, "application/x-protobuf"))
+        return detail(c, 400,
+                      json_string(arena_printf(c->arena,
+                                               "Invalid Content-Type: %s. Expected: "
+                                               "application/x-protobuf or application/json",
+                                               c->content_type)));
+    int rc = unpack(c, &data, &n);
+    if (rc == 0)
+        rc = json ? otlp_from_json(c, data, n, &trees) : otlp_from_protobuf(c, data, n, &trees);
+    if (rc == 0 && !json_array_size(trees))
+        rc = fail(c, ERR_INVALID, "Invalid OpenTelemetry format - no spans found");
+    rc = rc ? rc : read_spans(c, trees, &in);
+    rc = rc ? rc : db_write(database, c, write_spans, &in);
+    if (rc != 0)
+        return tell_failure(c, rc);
+    reply_bytes(c, json ? "application/json" : "application/x-protobuf", json ? "{}" : "",
+                json ? 2 : 0);
+    return 0;
+}

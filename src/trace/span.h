@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef QUERN_TRACE_SPAN_H
+#define QUERN_TRACE_SPAN_H
+/* Span: one node of a trace. A tree in the form that answers have: ids in base64, times as numbers,
+ * attributes as [{"key": k, "value": {"string_value": ...}}]. */
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct ctx;
+struct json_t;
+
+struct span {
+    const char *trace_id;  /* "tr-" and 32 hex digits */
+    const char *span_id;   /* 16 hex digits */
+    const char *parent_id; /* NULL: the root */
+    const char *name, *type;
+    const char *status; /* UNSET, OK, ERROR */
+    int64_t start_ns;
+    int64_t end_ns; /* 0: not ended */
+    const struct json_t *tree;
+    const char *content; /* the tree as text */
+};
+
+/* Checks the tree and fills *out. */
+int span_read(struct ctx *c, const struct json_t *tree, struct span *out);
+/* Value of an attribute as plain JSON, a new tree on the arena; NULL: none. A text that is JSON
+ * itself, as MLflow's older exporters write, counts as what it holds. */
+struct json_t *span_attribute(struct ctx *c, const struct span *s, const char *key);
+/* Text of that value as MLflow shows it: a text as it is, anything else as JSON with blanks. */
+const char *span_attribute_text(struct ctx *c, const struct span *s, const char *key);
+
+/* Inside a write: spans of one trace into an experiment. */
+int span_store(struct ctx *c, int64_t experiment, const char *location, const char *run_id,
+               const struct span *spans, size_t n);
+/* All spans of a trace by start, as an array of trees. */
+int span_load(struct ctx *c, int64_t trace_row, struct json_t **out);
+
+#endif
