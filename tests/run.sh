@@ -19,6 +19,7 @@ deploy/packages.sh "$packages"
 if [ "$rung" != quick ]; then
   deploy/venv.sh build/venv/mlflow3 examples/breast-cancer/requirements.txt
   deploy/venv.sh build/venv/mlflow2 tests/requirements-mlflow2.txt
+  for line in 3 2; do deploy/venv.sh "build/venv/flow$line" "tests/requirements-flow$line.txt"; done
 fi
 
 jobs=$(nproc)
