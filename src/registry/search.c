@@ -62,7 +62,7 @@ static const struct searched models = {
 };
 
 static const struct attribute version_attributes[] = {
-    {"name", "m.name", false, false},
+    {"name", "m.name", false, true},
     {"source_path", "v.source", false, false},
     {"run_id", "v.run_id", false, true},
     {"version_number", "v.version", true, false},

@@ -523,11 +523,12 @@ def main(s):
                               ("model-versions", "current_stage = 'None'", "Invalid attribute key 'current_stage'"),
                               ("model-versions", "version_number = 'x'", "Expected numeric value type for numeric attribute"),
                               ("model-versions", "version_number LIKE '1'", "Invalid comparator"),
-                              ("model-versions", "name IN ('a')", "Invalid comparator"),
+                              ("model-versions", "source_path IN ('a')", "Invalid comparator"),
                               ("model-versions", "tags.k > 'a'", "Invalid comparator")):
         get(f"{where}/search?filter={quote(text)}", 400, IPV, says)
     for where, text in (("registered-models", "attribute.name ILIKE 'R%'"), ("registered-models", "tags.k != 'q'"),
-                        ("model-versions", "version_number >= '1' AND name = 'reg'"), ("model-versions", "source_path LIKE 's3%'"),
+                        ("model-versions", "version_number >= '1' AND name = 'reg'"), ("model-versions", "name IN ('reg', 'x')"),
+                        ("model-versions", "source_path LIKE 's3%'"),
                         ("model-versions", f"run_id IN ('{rid}')"), ("model-versions", "tag.k ILIKE 'V%'")):
         get(f"{where}/search?filter={quote(text)}", 200)
 
