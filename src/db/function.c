@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Function: LIKE and ILIKE as MLflow's filters mean them. Their work is bounded, since the patterns
- * come from clients and SQLite cannot interrupt a function. That is why there is no RLIKE here: the
- * C library's matcher takes exponential time on some expressions. */
+/* Function: LIKE, ILIKE and RLIKE as MLflow's filters mean them. Their work is bounded, since the
+ * patterns come from clients and SQLite cannot interrupt a function. */
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "connection.h"
+#include "pattern.h"
 
 enum { PATTERN_MAX = 1000 };
 static const size_t LIKE_WORK_MAX = 16u << 20; /* pattern bytes times text bytes */
@@ -70,5 +70,8 @@ int function_register(sqlite3 *handle) {
     if (r == SQLITE_OK)
         r = sqlite3_create_function_v2(handle, "mlflow_ilike", 2, flags, &yes, like_function, NULL,
                                        NULL, NULL);
+    if (r == SQLITE_OK)
+        r = sqlite3_create_function_v2(handle, "mlflow_rlike", 2, flags, NULL, pattern_function,
+                                       NULL, NULL, NULL);
     return r;
 }

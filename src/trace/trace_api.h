@@ -13,6 +13,10 @@ route_fn api_trace_create, api_trace_info, api_trace_get, api_trace_batch, api_t
     api_trace_delete, api_trace_set_tag, api_trace_delete_tag, api_trace_link_run,
     api_trace_link_prompts, api_trace_artifact, api_trace_nothing;
 
+extern const struct shape in_trace_search, out_trace_search, in_trace_search_v2,
+    out_trace_search_v2;
+route_fn api_trace_search, api_trace_search_v2;
+
 extern const struct shape in_trace_begin_v2, in_trace_end_v2, in_trace_info_v2, out_trace_v2;
 route_fn api_trace_begin_v2, api_trace_end_v2, api_trace_info_v2;
 

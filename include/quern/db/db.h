@@ -101,8 +101,8 @@ void sql_add(struct ctx *c, struct sql *q, const char *text, const char *fmt, ..
 struct stmt *sql_query(struct ctx *c, struct sql *q);
 /* SQL functions available on every connection:
  *   mlflow_like(value, pattern)  case-sensitive LIKE with % and _      mlflow_ilike(...) folded
- * There is none for RLIKE: no route offers it, and the C library's regular expressions can take
- * exponential time. A route that wants it has to bring a matcher that cannot. */
+ *   mlflow_rlike(value, pattern)  a regular expression is found in value; PCRE2 with a bound on the
+ *                                 work per value, past which the statement fails ERR_INVALID */
 
 /* Runs after the commit of the operation that registered it, on the writer thread; used to wake
  * schedulers and streams. Dropped when the operation is undone. */
