@@ -1,0 +1,430 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Traces on the wire: OpenTelemetry in protobuf (written here byte by byte) and JSON, compressed or
+not, in pieces and out of order; both lines' descriptions; filters; what is refused and how."""
+import base64
+import gzip
+import json
+import os
+import struct
+import sys
+import zlib
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+from quern import Server  # noqa: E402
+
+JSON = {"Content-Type": "application/json"}
+PROTO = {"Content-Type": "application/x-protobuf"}
+T0 = 1_700_000_000_000_000_000
+
+
+def same(got, want, what=""):
+    assert got == want, f"{what}: got {got!r}, want {want!r}"
+
+
+def ok(answer):
+    assert answer.status == 200, answer
+    return answer.json
+
+
+def error(answer, status, part, code=None):
+    assert answer.status == status and part in answer.text, f"{answer}: want {status} with {part!r}"
+    if code:
+        same(answer.json["error_code"], code, answer)
+
+
+# ---------------------------------------------------------------- protobuf
+
+
+def varint(n):
+    n &= (1 << 64) - 1
+    out = b""
+    while n > 127:
+        out += bytes([n & 127 | 128])
+        n >>= 7
+    return out + bytes([n])
+
+
+def field(number, data):
+    return varint(number << 3 | 2) + varint(len(data)) + data
+
+
+def value(v):
+    if isinstance(v, bool):
+        return varint(2 << 3) + varint(int(v))
+    if isinstance(v, int):
+        return varint(3 << 3) + varint(v)
+    if isinstance(v, float):
+        return varint(4 << 3 | 1) + struct.pack("<d", v)
+    if isinstance(v, str):
+        return field(1, v.encode())
+    if isinstance(v, bytes):
+        return field(7, v)
+    if isinstance(v, list):
+        return field(5, b"".join(field(1, value(x)) for x in v))
+    return field(6, b"".join(field(1, pair(k, x)) for k, x in v.items()))
+
+
+def pair(k, v):
+    return field(1, k.encode()) + field(2, value(v))
+
+
+def span(trace, sid, parent=None, name="s", start=T0, end=T0 + 5_000_000, attributes=(), code=1, extra=b""):
+    out = field(1, trace) + field(2, sid) + (field(4, parent) if parent else b"") + field(5, name.encode())
+    out += varint(6 << 3) + varint(3) + varint(7 << 3 | 1) + struct.pack("<Q", start)
+    out += varint(8 << 3 | 1) + struct.pack("<Q", end)
+    for k, v in dict(attributes).items():
+        out += field(9, pair(k, v))
+    return out + field(15, varint(3 << 3) + varint(code)) + extra
+
+
+def request(*spans):
+    return field(1, field(1, field(1, pair("service.name", "svc"))) + field(2, b"".join(field(2, s) for s in spans)))
+
+
+def send(s, body, experiment="0", headers=PROTO, **more):
+    h = {**headers, **more}
+    if experiment is not None:
+        h["x-mlflow-experiment-id"] = experiment
+    return s.request("POST", "/v1/traces", body, h, raw=True)
+
+
+def get(s, tid):
+    return ok(s.get(f"/api/3.0/mlflow/traces/get?trace_id={tid}"))["trace"]
+
+
+def ids(n):
+    return bytes([n] * 16), "tr-" + bytes([n] * 16).hex()
+
+
+# ---------------------------------------------------------------- tests
+
+
+def protobuf(s):
+    raw, tid = ids(1)
+    root, child = b"\x01" * 8, b"\x02" * 8
+    every = {"t": "ü", "b": True, "i": -7, "d": 0.5, "nan": float("nan"), "l": [1, "x"], "m": {"a": {"b": 2}}, "y": b"\0\1",
+             "mlflow.spanType": "CHAT_MODEL", "mlflow.chat.tokenUsage": {"input_tokens": 3, "output_tokens": 4, "total_tokens": 7}}
+    event = field(11, varint(1 << 3 | 1) + struct.pack("<Q", T0 + 1) + field(2, b"ev") + field(3, pair("a", 1)))
+    link = field(13, field(1, ids(9)[0]) + field(2, root))
+    newer = varint(99 << 3) + varint(5)  # a field that this reader does not know
+    # The child first: the trace is under way until its root comes.
+    a = send(s, request(span(raw, child, root, "child", T0 + 1_000_000, attributes=every, extra=event + link + newer)))
+    same((a.status, a.headers["Content-Type"], a.body), (200, "application/x-protobuf", b""))
+    t = get(s, tid)
+    same((t["trace_info"]["state"], len(t["spans"])), ("IN_PROGRESS", 1))
+    got = t["spans"][0]
+    same(base64.b64decode(got["trace_id"]), raw)
+    same((base64.b64decode(got["span_id"]), base64.b64decode(got["parent_span_id"])), (child, root))
+    values = {x["key"]: x["value"] for x in got["attributes"]}
+    same(values["t"], {"string_value": "ü"})
+    same((values["b"], values["i"], values["d"]), ({"bool_value": True}, {"int_value": -7}, {"double_value": 0.5}))
+    same(values["nan"], {"double_value": "NaN"})
+    same(values["l"], {"array_value": {"values": [{"int_value": 1}, {"string_value": "x"}]}})
+    same(values["m"]["kvlist_value"]["values"][0]["value"]["kvlist_value"]["values"][0],
+         {"key": "b", "value": {"int_value": 2}})
+    same(values["y"], {"bytes_value": "AAE="})
+    same(got["events"], [{"time_unix_nano": T0 + 1, "name": "ev", "attributes": [{"key": "a", "value": {"int_value": 1}}]}])
+    same(got["kind"], "SPAN_KIND_CLIENT")
+    same(base64.b64decode(got["links"][0]["trace_id"]), ids(9)[0])
+    ends = {"mlflow.spanInputs": {"q": "hi"}, "mlflow.spanOutputs": "plain"}
+    send(s, request(span(raw, root, None, "root", T0, T0 + 9_000_000, ends, code=2)))
+    for _ in range(2):  # a repeat changes nothing
+        send(s, request(span(raw, root, None, "root", T0, T0 + 9_000_000, ends, code=2)))
+        t = get(s, tid)
+        info = t["trace_info"]
+        same([x["name"] for x in t["spans"]], ["root", "child"])
+        same((info["state"], info["request_time"], info["execution_duration"]),
+             ("ERROR", "2023-11-14T22:13:20Z", "0.009s"))
+        same((info["request_preview"], info["response_preview"]), ('{"q": "hi"}', "plain"))
+        same(info["tags"]["mlflow.traceName"], "root")
+        same(info["tags"]["mlflow.trace.spansLocation"], "TRACKING_STORE")
+        same(info["trace_metadata"]["mlflow.trace.tokenUsage"],
+             '{"input_tokens": 3, "output_tokens": 4, "total_tokens": 7}')
+    same(info["trace_location"], {"type": "MLFLOW_EXPERIMENT", "mlflow_experiment": {"experiment_id": "0"}})
+    a = s.get(f"/ajax-api/3.0/mlflow/get-trace-artifact?request_id={tid}")
+    same((len(a.json["spans"]), "attachment" in a.headers["Content-Disposition"]), (2, True))
+
+
+def otlp_json(s):
+    raw, tid = ids(2)
+    body = {"resourceSpans": [{"scopeSpans": [{"spans": [{
+        "traceId": raw.hex(), "spanId": "01" * 8, "name": "j", "kind": 1, "startTimeUnixNano": str(T0),
+        "endTimeUnixNano": T0 + 2_000_000, "status": {"code": 1},
+        "attributes": [{"key": "n", "value": {"intValue": "12"}}, {"key": "s", "value": {"stringValue": "x"}},
+                       {"key": "a", "value": {"arrayValue": {"values": [{"boolValue": True}]}}}],
+        "events": [{"timeUnixNano": str(T0), "name": "e"}]}]}]}]}
+    a = send(s, json.dumps(body).encode(), headers=JSON)
+    same((a.status, a.json), (200, {}))
+    got = get(s, tid)["spans"][0]
+    same({x["key"]: x["value"] for x in got["attributes"]},
+         {"n": {"int_value": 12}, "s": {"string_value": "x"},
+          "a": {"array_value": {"values": [{"bool_value": True}]}}})
+    same((got["start_time_unix_nano"], got["status"]), (T0, {"code": "STATUS_CODE_OK"}))
+    for bad, part in (({"traceId": "xyz"}, "trace_id must have 16 bytes"), ({"spanId": ""}, "span_id must have 8 bytes"),
+                      ({"startTimeUnixNano": "soon"}, "a time is no number of nanoseconds"),
+                      ({"attributes": [{"key": "a", "value": {"intValue": "x"}}]}, "an intValue is no whole number")):
+        one = dict(body["resourceSpans"][0]["scopeSpans"][0]["spans"][0], **bad)
+        error(send(s, json.dumps({"resourceSpans": [{"scopeSpans": [{"spans": [one]}]}]}).encode(), headers=JSON), 400, part)
+    error(send(s, b"{", headers=JSON), 400, "detail")
+
+
+def packed(s):
+    for n, encode, name in ((3, gzip.compress, "gzip"), (4, zlib.compress, "deflate")):
+        raw, tid = ids(n)
+        a = send(s, encode(request(span(raw, b"\x01" * 8, name="z"))), **{"Content-Encoding": name})
+        same(a.status, 200, a)
+        same(get(s, tid)["spans"][0]["name"], "z")
+    error(send(s, b"not gzip", **{"Content-Encoding": "gzip"}), 400, "decompress")
+    error(send(s, gzip.compress(request(span(*[ids(5)[0]], b"\x01" * 8)))[:-6], **{"Content-Encoding": "gzip"}), 400,
+          "decompress")
+    error(send(s, b"x", **{"Content-Encoding": "br"}), 400, "gzip or deflate")
+    error(send(s, gzip.compress(b"\0" * (65 << 20)), **{"Content-Encoding": "gzip"}), 413, "larger than 64 MiB")
+
+
+def refused(s):
+    good = request(span(ids(6)[0], b"\x01" * 8))
+    a = send(s, good, experiment=None)
+    same((a.status, a.json["detail"][0]["loc"]), (422, ["header", "x-mlflow-experiment-id"]))
+    error(send(s, good, headers={"Content-Type": "text/plain"}), 400, "Invalid Content-Type: text/plain. Expected")
+    error(send(s, b""), 400, "Invalid OpenTelemetry format - no spans found")
+    error(send(s, b"\xff\xff\xff"), 400, "Invalid OpenTelemetry protobuf format")
+    for cut in range(1, len(good)):
+        a = send(s, good[:cut])
+        assert a.status in (200, 400), a  # never 5xx, whatever the cut
+    error(send(s, good, experiment="77"), 404, "No Experiment with id=77 exists")
+    deep = {}
+    for _ in range(40):
+        deep = {"d": deep}
+    error(send(s, request(span(ids(6)[0], b"\x01" * 8, attributes=deep))), 400, "nested too deeply")
+    error(send(s, request(span(b"\0" * 16, b"\x01" * 8))), 400, "trace_id must have 16 bytes")
+    error(send(s, request(span(ids(6)[0], b"\x01" * 8), span(ids(7)[0], b"\0" * 8))), 400, "span_id must have 8 bytes")
+    same(s.get(f"/api/3.0/mlflow/traces/{ids(7)[1]}").status, 404, "a request is taken whole or not at all")
+    e2 = ok(s.mlflow("experiments/create", {"name": "other"}))["experiment_id"]
+    send(s, good)
+    error(send(s, good, experiment=e2), 400, "belongs to experiment 0")
+    ok(s.mlflow("experiments/delete", {"experiment_id": e2}))
+    error(send(s, request(span(ids(8)[0], b"\x01" * 8)), experiment=e2), 400, "must be in the 'active' state")
+
+
+def describe(s):
+    where = {"type": "MLFLOW_EXPERIMENT", "mlflow_experiment": {"experiment_id": "0"}}
+    body = {"trace": {"trace_info": {
+        "trace_id": "tr-abc", "trace_location": where, "request_time": "2026-01-02T03:04:05.678Z",
+        "execution_duration": "1.250s", "state": "OK", "trace_metadata": {"m": "1"}, "tags": {"mlflow.traceName": "n"},
+        "request_preview": "q", "client_request_id": "c1"}}}
+    info = ok(s.post("/api/3.0/mlflow/traces", body))["trace"]["trace_info"]
+    same(info["tags"], {"mlflow.traceName": "n", "mlflow.artifactLocation": "mlflow-artifacts:/0/traces/tr-abc/artifacts"})
+    same(info["trace_metadata"], {"m": "1", "mlflow.trace.infoFinalized": "true"})
+    same((info["request_time"], info["execution_duration"], info["client_request_id"], info["request_preview"]),
+         ("2026-01-02T03:04:05.678Z", "1.250s", "c1", "q"))
+    assert "response_preview" not in info and "assessments" not in info, info
+    newer = ok(s.request("POST", "/api/3.0/mlflow/traces", {"trace": {"trace_info": {
+        "trace_id": "tr-abc", "trace_location": where, "tags": {"b": "2"}, "response_preview": "a"}}},
+        {"X-MLflow-Client-Version": "3.17.2"}))["trace"]["trace_info"]
+    same((newer["tags"]["b"], newer["tags"]["mlflow.traceName"], newer["state"]), ("2", "n", "OK"), "merged")
+    same(newer["tags"]["mlflow.trace.spansLocation"], "TRACKING_STORE", "spans are promised")
+    assert "mlflow.trace.spansLocation" not in ok(s.get("/api/3.0/mlflow/traces/tr-abc"))["trace"]["trace_info"]["tags"]
+    error(s.get("/api/3.0/mlflow/traces/get?trace_id=tr-abc"), 404, "Trace data not stored in tracking store")
+    error(s.get("/api/3.0/mlflow/traces/get?trace_id=none"), 404, "Trace with ID none is not found.", "RESOURCE_DOES_NOT_EXIST")
+    error(s.get("/api/3.0/mlflow/traces/none"), 404, "Trace with ID 'none' not found.")
+    for change, part in (({"trace_id": ""}, "Invalid trace ID"), ({"trace_id": "a/b"}, "Invalid trace ID"),
+                         ({"request_time": "yesterday"}, "request_time"), ({"execution_duration": "1"}, "execution_duration"),
+                         ({"trace_location": None}, "experiment_id"), ({"state": "FINE"}, "state"),
+                         ({"tags": {"k" * 251: "v"}}, "exceeds the maximum length of 250")):
+        bad = {"trace": {"trace_info": {**body["trace"]["trace_info"], **change}}}
+        error(s.post("/api/3.0/mlflow/traces", bad), 400, part, "INVALID_PARAMETER_VALUE")
+    error(s.request("DELETE", "/api/3.0/mlflow/traces/tr-abc/tags", {"key": "none"}), 404,
+          "No trace tag with key 'none' for trace with ID 'tr-abc'")
+    infos = ok(s.post("/api/3.0/mlflow/traces/batchGetInfos", {"trace_ids": ["none", "tr-abc", ids(1)[1]]}))["trace_infos"]
+    same([i["trace_id"] for i in infos], ["tr-abc", ids(1)[1]])
+    both = ok(s.get(f"/api/3.0/mlflow/traces/batchGet?trace_ids=tr-abc&trace_ids={ids(1)[1]}"))["traces"]
+    same([t["trace_info"]["trace_id"] for t in both], [ids(1)[1]], "spans in files are left out")
+    for path in ("unified-traces", "get-online-trace-details"):
+        same((s.get(f"/api/2.0/mlflow/{path}").status, s.get(f"/api/2.0/mlflow/{path}").body), (404, b""))
+
+
+def older(s):
+    a = ok(s.mlflow("traces", {"experiment_id": "0", "timestamp_ms": 1000, "request_metadata": [{"key": "m", "value": "x" * 300}],
+                               "tags": [{"key": "t", "value": "y" * 5000}]}))["trace_info"]
+    rid = a["request_id"]
+    same((len(rid), a["status"], a["execution_time_ms"], a["timestamp_ms"]), (32, "IN_PROGRESS", 0, 1000))
+    same(len(a["request_metadata"][0]["value"]), 250, "answers of this line are cut")
+    b = ok(s.request("PATCH", f"/api/2.0/mlflow/traces/{rid}", {"timestamp_ms": 1500, "status": "OK",
+                                                                "tags": [{"key": "u", "value": "z"}]}))["trace_info"]
+    same((b["status"], b["execution_time_ms"]), ("OK", 500))
+    tags = {t["key"]: len(t["value"]) for t in ok(s.get(f"/api/2.0/mlflow/traces/{rid}/info"))["trace_info"]["tags"]}
+    same((tags["t"], tags["u"]), (4096, 1))
+    same(ok(s.get(f"/api/2.0/mlflow/traces/{rid}"))["trace"]["trace_info"]["execution_duration"], "0.500s")
+    page = ok(s.get("/api/2.0/mlflow/traces?experiment_ids=0&filter=execution_time_ms%20%3D%20500"))
+    same([t["request_id"] for t in page["traces"]], [rid])
+    ok(s.request("PUT", f"/api/2.0/mlflow-artifacts/artifacts/0/traces/{rid}/artifacts/traces.json", b'{"spans":[]}', raw=True))
+    same(s.get(f"/ajax-api/2.0/mlflow/get-trace-artifact?request_id={rid}").json, {"spans": []})
+
+
+FILTERS = [
+    ("", "abc"), ("status = 'OK'", "ac"), ("state != 'OK'", "b"), ("status IN ('ERROR', 'OK')", "abc"),
+    ("status NOT IN ('ERROR')", "ac"), ("trace.status = 'ERROR'", "b"), ("attribute.name = 'alpha'", "a"),
+    ("name != 'alpha'", "b"), ("name LIKE 'A%'", ""), ("name ILIKE 'A%'", "a"), ("name RLIKE 'lph|bet'", "ab"),
+    ("timestamp_ms > 1500", "bc"), ("timestamp = 1000", "a"), ("timestamp_ms >= 1000 AND timestamp_ms < 3000", "ab"),
+    ("execution_time_ms < 25", "ab"), ("execution_time != 10", "bc"), ("end_time > 3000", "c"), ("end_time_ms = 1010", "a"),
+    ("request_id = 'tr-a'", "a"), ("request_id IN ('tr-a', 'tr-c')", "ac"), ("client_request_id = 'cb'", "b"),
+    ("tags.team = 'x'", "ab"), ("tag.team != 'x'", "c"), ("tags.none != 'x'", ""), ("tags.color IS NULL", "bc"),
+    ("tag.color IS NOT NULL", "a"), ("tag.`a b` = 'q'", "c"), ("tags.team LIKE 'x%' AND tags.color = 'red'", "a"),
+    ("metadata.size = '2'", "b"), ("request_metadata.size RLIKE '^[12]$'", "ab"), ("metadata.size IS NULL", ""),
+    ("run_id = 'r1'", "a"), ("run_id IN ('r1', 'r2')", "ab"), ("run_id = 'r2'", "b"),
+    ("feedback.good = 'true'", "a"), ("feedback.good != 'true'", "b"), ("feedback.score = 0.5", "c"),
+    ("feedback.word LIKE 'ye%'", "b"), ("expectation.want IS NOT NULL", "a"), ("feedback.good IS NULL", "c"),
+    ("prompt = 'p/2'", "b"), ("prompt = 'p/3'", ""), ("issue.id = 'iss-1'", "c"),
+]
+SPAN_FILTERS = [
+    ("span.name = 'root'", "ab"), ("span.name IN ('leaf', 'none')", "a"), ("span.type = 'LLM'", "a"),
+    ("span.name = 'leaf' AND span.type = 'LLM'", "a"), ("span.name = 'root' AND span.type = 'LLM'", ""),
+    ("span.status = 'ERROR'", "b"), ("span.content LIKE '%needle%'", "b"), ("span.content ILIKE '%NEEDLE%'", "b"),
+    ("span.attributes.model = 'm-1'", "a"), ("span.attributes.`model` LIKE 'm%'", "a"), ("span.attributes.n = '5'", "a"),
+    ("span.attributes.n != '5'", ""), ("trace.text LIKE '%needle%'", "b"), ("trace.text LIKE '%needle%' AND span.name = 'root'", "b"),
+    ("span.name = 'root' AND status = 'OK' AND tags.team = 'x' AND timestamp_ms > 0", "a"),
+    ("status = 'ERROR' AND span.name = 'root'", "b"), ("span.name = 'root' AND tags.team = 'y'", ""),
+]
+WRONG = [
+    ("foo.bar = 'x'", "Invalid entity type 'foo'"), ("nothing = 'x'", "Invalid attribute key 'nothing'"),
+    ("status > 'x'", "Invalid comparator"), ("status = OK", "not quoted"), ("timestamp_ms = 'x'", "Expected numeric value"),
+    ("timestamp_ms LIKE 'x'", "Invalid comparator"), ("status = 'a' OR status = 'b'", "Invalid clause(s)"),
+    ("prompt = 'p'", "name/version"), ("prompt LIKE 'p/2'", "only = is supported"), ("span.depth = 'x'", "Invalid span attribute"),
+    ("span.content = 'x'", "Invalid comparator"), ("tags.a IN ('x')", "Invalid comparator"), ("issue.name = 'x'", "issue.id"),
+    ("name RLIKE '('", "Invalid regular expression"),
+]
+ORDERS = [
+    ([], "cba"), (["timestamp_ms ASC"], "abc"), (["timestamp DESC"], "cba"), (["execution_time_ms"], "abc"),
+    (["name"], "abc"), (["name DESC"], "bac"), (["status", "timestamp ASC"], "bac"), (["tags.color"], "acb"),
+    (["tags.color DESC"], "acb"), (["metadata.size DESC"], "cba"), (["run_id DESC"], "acb"), (["end_time DESC"], "cba"),
+    (["request_id"], "abc"), (["experiment_id"], "cba"),
+]
+
+
+def searching(s):
+    e = ok(s.mlflow("experiments/create", {"name": "searched"}))["experiment_id"]
+    where = {"type": "MLFLOW_EXPERIMENT", "mlflow_experiment": {"experiment_id": e}}
+    things = {
+        "a": (1000, "0.010s", "OK", {"mlflow.traceName": "alpha", "team": "x", "color": "red"}, {"size": "1", "mlflow.sourceRun": "r1"}, "ca"),
+        "b": (2000, "0.020s", "ERROR", {"mlflow.traceName": "beta", "team": "x"}, {"size": "2"}, "cb"),
+        "c": (3000, "0.030s", "OK", {"team": "y", "a b": "q"}, {"size": "3"}, None)}
+    for k, (ms, took, state, tags, meta, cid) in things.items():
+        ok(s.post("/api/3.0/mlflow/traces", {"trace": {"trace_info": {
+            "trace_id": f"tr-{k}", "trace_location": where, "request_time": f"1970-01-01T00:00:0{ms // 1000}Z",
+            "execution_duration": took, "state": state, "tags": tags, "trace_metadata": meta,
+            **({"client_request_id": cid} if cid else {})}}}))
+    ok(s.mlflow("traces/link-to-run", {"trace_ids": ["tr-b", "tr-none"], "run_id": "r2"}))
+    ok(s.mlflow("traces/link-prompts", {"trace_id": "tr-b", "prompt_versions": [{"name": "p", "version": "2"}]}))
+
+    def judge(k, name, kind, value):
+        return ok(s.post(f"/api/3.0/mlflow/traces/tr-{k}/assessments", {"assessment": {
+            "assessment_name": name, "source": {"source_type": "HUMAN", "source_id": "me"}, kind: value}}))["assessment"]
+
+    judge("a", "good", "feedback", {"value": True})
+    judge("b", "good", "feedback", {"value": False})
+    judge("b", "word", "feedback", {"value": "yes"})
+    judge("c", "score", "feedback", {"value": 0.5})
+    judge("a", "want", "expectation", {"serialized_value": {"serialization_format": "JSON_FORMAT", "value": '{"x": 1}'}})
+    judge("c", "iss-1", "issue", {})
+    e2 = ok(s.mlflow("experiments/create", {"name": "searched spans"}))["experiment_id"]
+    spans = {10: [("root", None, {}, 1), ("leaf", b"\x01" * 8, {"mlflow.spanType": "LLM", "model": "m-1", "n": 5}, 1)],
+             11: [("root", None, {"deep": "a needle here"}, 2)]}
+    for n, rows in spans.items():
+        send(s, request(*[span(ids(n)[0], bytes([i + 1] * 8), parent, name, attributes=at, code=code)
+                          for i, (name, parent, at, code) in enumerate(rows)]), experiment=e2)
+    ok(s.request("PATCH", f"/api/3.0/mlflow/traces/{ids(10)[1]}/tags", {"key": "team", "value": "x"}))
+    letters = {**{f"tr-{k}": k for k in things}, ids(10)[1]: "a", ids(11)[1]: "b"}
+    where2 = {"type": "MLFLOW_EXPERIMENT", "mlflow_experiment": {"experiment_id": e2}}
+
+    def found(text, orders=(), place=where, **more):
+        a = ok(s.post("/api/3.0/mlflow/traces/search", {"locations": [place], "filter": text, "order_by": list(orders), **more}))
+        return "".join(letters[t["trace_id"]] for t in a.get("traces", [])), a.get("next_page_token")
+
+    for table, place in ((FILTERS, where), (SPAN_FILTERS, where2)):
+        for text, want in table:
+            same("".join(sorted(found(text, place=place)[0])), want, text)
+    same(len(ok(s.post("/api/3.0/mlflow/traces/search", {"locations": [where, where2]}))["traces"]), 5, "two experiments")
+    for text, part in WRONG:
+        error(s.post("/api/3.0/mlflow/traces/search", {"locations": [where], "filter": text}), 400, part, "INVALID_PARAMETER_VALUE")
+    for orders, want in ORDERS:
+        same(found("", orders)[0], want, orders)
+    first, token = found("", max_results=2)
+    rest, end = found("", max_results=2, page_token=token)
+    same((first, rest, end), ("cb", "a", None))
+    for n, part in ((501, "Invalid value 501"), (0, "positive integer"), (-1, "positive integer")):
+        error(s.post("/api/3.0/mlflow/traces/search", {"locations": [where], "max_results": n}), 400, part)
+    error(s.post("/api/3.0/mlflow/traces/search", {"locations": [where], "page_token": "?"}), 400, "Invalid page token")
+    error(s.post("/api/3.0/mlflow/traces/search", {"locations": [where], "order_by": ["nothing"]}), 400, "Invalid order by key")
+    costly = "name RLIKE '(a+)+$'"
+    ok(s.request("PATCH", "/api/2.0/mlflow/traces/tr-a/tags", {"key": "mlflow.traceName", "value": "a" * 60 + "b"}))
+    a = s.post("/api/3.0/mlflow/traces/search", {"locations": [where], "filter": costly})
+    error(a, 400, "needs too much work")
+
+
+def deleting(s):
+    e = ok(s.mlflow("experiments/create", {"name": "emptied"}))["experiment_id"]
+    for n in range(20, 26):
+        send(s, request(span(ids(n)[0], b"\x01" * 8, start=T0 + n * 1_000_000_000, end=T0 + n * 1_000_000_001)), experiment=e)
+    ms = T0 // 1_000_000
+    for body, part in (({}, "must be specified"), ({"max_traces": 1, "request_ids": ["x"]}, "max_traces"),
+                       ({"max_timestamp_millis": 1, "request_ids": ["x"]}, "Only one of"),
+                       ({"max_timestamp_millis": 1, "max_traces": 0}, "positive integer")):
+        error(s.post("/api/3.0/mlflow/traces/delete-traces", {"experiment_id": e, **body}), 400, part)
+    gone = s.post("/api/3.0/mlflow/traces/delete-traces", {"experiment_id": e, "max_timestamp_millis": ms + 22_000, "max_traces": 2})
+    same(ok(gone), {"traces_deleted": 2})
+    same(s.get(f"/api/3.0/mlflow/traces/{ids(20)[1]}").status, 404, "the oldest went")
+    same(s.get(f"/api/3.0/mlflow/traces/{ids(22)[1]}").status, 200)
+    same(ok(s.mlflow("traces/delete-traces", {"experiment_id": e, "request_ids": [ids(22)[1], "none", ids(1)[1]]})),
+         {"traces_deleted": 1})
+    same(s.get(f"/api/3.0/mlflow/traces/{ids(1)[1]}").status, 200, "another experiment's trace stays")
+    same(ok(s.post("/api/3.0/mlflow/traces/delete-traces", {"experiment_id": e, "max_timestamp_millis": ms * 2})),
+         {"traces_deleted": 3})
+
+
+def assessing(s):
+    base = "/api/3.0/mlflow/traces/tr-b/assessments"
+    good = {"assessment_name": "x", "source": {"source_type": "HUMAN", "source_id": "me"}, "feedback": {"value": 1}}
+    for change, part in (({"feedback": None}, "Unknown assessment type"), ({"assessment_name": ""}, "assessment_name"),
+                         ({"assessment_name": "n" * 251}, "exceeds the maximum length"), ({"metadata": {"a": 1}}, "object of texts"),
+                         ({"create_time": "x"}, "create_time"), ({"overrides": "a-none"}, "not found")):
+        a = s.post(base, {"assessment": {**good, **change}})
+        assert a.status in (400, 404) and part in a.text, f"{change}: {a}"
+    error(s.post("/api/3.0/mlflow/traces/none/assessments", {"assessment": good}), 404, "Trace with ID 'none' not found.")
+    error(s.post(base, {}), 400, "Missing value for required parameter 'assessment'")
+    one = ok(s.post(base, {"assessment": {**good, "rationale": "r", "metadata": {"k": "v"}, "span_id": "s1"}}))["assessment"]
+    same({k: one[k] for k in ("assessment_name", "feedback", "rationale", "metadata", "span_id", "valid", "trace_id")},
+         {"assessment_name": "x", "feedback": {"value": 1}, "rationale": "r", "metadata": {"k": "v"}, "span_id": "s1",
+          "valid": True, "trace_id": "tr-b"})
+    where = base + "/" + one["assessment_id"]
+    same(ok(s.get(where))["assessment"], one)
+    changed = ok(s.request("PATCH", where, {"assessment": {"feedback": {"value": {"a": [1]}, "error": {"error_code": "E"}},
+                                                           "rationale": "n"}, "update_mask": "feedback,rationale"}))["assessment"]
+    same((changed["feedback"], changed["rationale"], changed["metadata"]),
+         ({"value": {"a": [1]}, "error": {"error_code": "E"}}, "n", {"k": "v"}))
+    error(s.request("PATCH", where, {"assessment": {"expectation": {"value": 1}}, "update_mask": "expectation"}), 400, "Cannot update")
+    error(s.request("PATCH", where, {"assessment": {}, "update_mask": "trace_id"}), 400, "cannot be updated")
+    second = ok(s.post(base, {"assessment": {**good, "overrides": one["assessment_id"]}}))["assessment"]
+    same(ok(s.get(where))["assessment"]["valid"], False)
+    ok(s.request("DELETE", base + "/" + second["assessment_id"], None))
+    same(ok(s.get(where))["assessment"]["valid"], True)
+    ok(s.request("DELETE", where, None))
+    ok(s.request("DELETE", where, None))
+    error(s.get(where), 404, f"Assessment with ID '{one['assessment_id']}' not found for trace 'tr-b'")
+
+
+def main():
+    with Server() as s:
+        protobuf(s)
+        otlp_json(s)
+        packed(s)
+        refused(s)
+        describe(s)
+        older(s)
+        searching(s)
+        deleting(s)
+        assessing(s)
+    print("traces on the wire: ok")
+
+
+if __name__ == "__main__":
+    main()
