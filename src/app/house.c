@@ -15,6 +15,7 @@
 #include "page.h"
 #include "quern/access/access.h"
 #include "quern/artifact/artifact.h"
+#include "quern/artifact/place.h"
 #include "quern/base/arena.h"
 #include "quern/base/buf.h"
 #include "quern/base/log.h"
@@ -235,6 +236,22 @@ static int start_outbound(struct config *c, struct buf *error) {
     return net_start(&net, error) == 0 ? webhook_start(&webhooks, error) : -1;
 }
 
+static int settle_op(struct ctx *c, void *arg) {
+    (void)arg;
+    return experiment_settle_default(c);
+}
+
+static int settle_experiments(struct buf *error) {
+    struct ctx c;
+    ctx_begin(&c);
+    int rc = db_write(house.db, &c, settle_op, NULL);
+    if (rc != 0) {
+        buf_puts(error, "cannot write the default experiment's location");
+    }
+    ctx_end(&c);
+    return rc;
+}
+
 static int start_rooms(struct config *c, struct buf *error) {
     struct lane_options lanes = {.db = house.db,
                                  .workers = (unsigned)config_int(c, CONFIG_WORKERS),
@@ -247,6 +264,10 @@ static int start_rooms(struct config *c, struct buf *error) {
         return -1;
     }
     house.artifacts = true;
+    if (artifact_root_open(config_str(c, CONFIG_ARTIFACT_ROOT), dir_path(house.data), error) != 0 ||
+        settle_experiments(error) != 0) {
+        return -1;
+    }
     artifact_model_owner(run_of_model);
     trace_open(house.db);
     if (page_open(config_str(c, CONFIG_PAGE), error) != 0) {
@@ -380,6 +401,7 @@ void house_stop(void) {
     page_close();
     access_stop(house.access);
     if (house.artifacts) {
+        artifact_root_close();
         artifacts_close();
     }
     if (house.db) {

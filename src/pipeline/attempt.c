@@ -209,6 +209,10 @@ static int keep_attempt(struct ctx *c, struct settlement *s) {
 static int link_output(struct ctx *c, const struct settlement *s, const struct collected *o) {
     char *root;
     int rc = run_artifact_root(c, s->attempt->tracking_run_id, &root);
+    if (rc == -ERR_INVALID) { /* an experiment whose artifacts are kept elsewhere */
+        err_clear(c);
+        return 0;
+    }
     for (size_t i = 0; rc == 0 && i < o->n; i++) {
         /* Files of folders are "<output>/<path>", a single file "<output>/<its name>". */
         rc = artifact_link(c, arena_printf(c->arena, "%s/%s", root, o->files[i].path),

@@ -7,6 +7,7 @@
 
 #include "name.h"
 #include "quern/artifact/artifact.h"
+#include "quern/artifact/place.h"
 #include "quern/base/arena.h"
 #include "quern/base/str.h"
 #include "quern/core/ctx.h"
@@ -37,7 +38,32 @@ static size_t scheme_length(const char *s) {
     return s[n] == ':' && n > 1 ? n : 0;
 }
 
-int source_check(struct ctx *c, const char *source) {
+/* ERR_NOT_FOUND for an unknown run or model. */
+static int within(struct ctx *c, const char *source, const char *run_id, const char *model_id,
+                  bool *inside) {
+    const char *own = NULL, *path = artifact_local_path(c, source);
+    struct artifact_place place;
+    struct logged_model_info m;
+    int rc = 0;
+    *inside = false;
+    if (run_id && *run_id) {
+        rc = run_artifact_place(c, run_id, &place, &own);
+        if (rc == -ERR_INVALID && own) {
+            err_clear(c);
+            rc = 0;
+        }
+    } else if (model_id && *model_id) {
+        rc = logged_model_get(c, model_id, &m);
+        own = rc == 0 ? m.artifact_uri : NULL;
+    }
+    if (rc == 0 && path && own && (own = artifact_local_path(c, own))) {
+        size_t n = strlen(own);
+        *inside = n > 1 && strncmp(path, own, n) == 0 && (path[n] == '/' || path[n] == '\0');
+    }
+    return rc;
+}
+
+int source_check(struct ctx *c, const char *source, const char *run_id, const char *model_id) {
     int rc = length_check(c, "source", source, SOURCE_MAX);
     if (rc != 0)
         return rc;
@@ -54,14 +80,18 @@ int source_check(struct ctx *c, const char *source) {
     size_t n = scheme_length(decoded);
     while (isspace((unsigned char)*decoded))
         decoded++;
-    if (n == 0 || scheme_length(source) == 0 || (n == 4 && strncasecmp(decoded, "file", 4) == 0))
+    if (n > 0 && scheme_length(source) > 0 && (n != 4 || strncasecmp(decoded, "file", 4) != 0))
+        return 0;
+    bool inside = false;
+    rc = within(c, source, run_id, model_id, &inside);
+    if (rc == 0 && !inside)
         return fail_field(c, ERR_INVALID, "source",
                           "Invalid model version source: '%s'. To use a local path as a model "
                           "version source, the run_id request parameter has to be specified and "
                           "the local path has to be contained within the artifact directory of "
                           "the run specified by the run_id.",
                           source);
-    return 0;
+    return rc;
 }
 
 int source_resolve(struct ctx *c, const char *source, const char **storage, const char **run_id,
@@ -76,9 +106,9 @@ int source_resolve(struct ctx *c, const char *source, const char **storage, cons
         struct logged_model_info m;
         int rc = logged_model_get(c, rest, &m);
         if (rc == 0) {
-            /* Bytes kept elsewhere: the client finds them through the logged model itself. */
-            if (m.artifact_path)
-                *storage = arena_printf(c->arena, "mlflow-artifacts:/%s", m.artifact_path);
+            *storage = m.artifact_path
+                           ? arena_printf(c->arena, "mlflow-artifacts:/%s", m.artifact_path)
+                           : m.artifact_uri;
             *run_id = m.source_run_id;
             *logged_model = m.id;
         }

@@ -9,6 +9,7 @@
 #include "news.h"
 #include "prompt.h"
 #include "quern/artifact/artifact.h"
+#include "quern/artifact/place.h"
 #include "quern/base/arena.h"
 #include "quern/base/buf.h"
 #include "quern/base/str.h"
@@ -93,7 +94,7 @@ int version_create(struct ctx *c, const struct version_new *in, struct version_r
     int rc = model_find(c, in->name, &m);
     if (rc == 0)
         rc = prompt ? length_check(c, "source", in->source, SOURCE_MAX)
-                    : source_check(c, in->source);
+                    : source_check(c, in->source, in->run_id, in->model_id);
     for (size_t i = 0; rc == 0 && i < in->tags.n; i++)
         rc = tag_check(c, in->tags.items[i].key, in->tags.items[i].value);
     if (rc == 0 && !prompt)
@@ -239,9 +240,35 @@ const char *version_uri(const struct version_row *v) {
     return v->storage ? v->storage : v->source;
 }
 
-static int is_there(struct ctx *c, const char *path, bool *there) {
+/* The place of a file: URI, if it is one that the run or the logged model of the version may name.
+ */
+static int own_place(struct ctx *c, const struct version_row *v, const char *uri,
+                     struct artifact_place *out, bool *found) {
+    struct logged_model_info m;
+    int64_t experiment = 0;
+    int rc = source_check(c, uri, *v->logged_model ? NULL : v->run_id, v->logged_model);
+    if (rc == 0)
+        rc = *v->logged_model ? logged_model_get(c, v->logged_model, &m)
+                              : run_exists(c, v->run_id, &experiment, NULL);
+    if (rc == 0)
+        rc = artifact_place(c, *v->logged_model ? m.experiment_id : experiment, uri, out);
+    *found = rc == 0;
+    if (rc != -ERR_INVALID && rc != -ERR_NOT_FOUND)
+        return rc;
+    err_clear(c);
+    return 0;
+}
+
+static int is_there(struct ctx *c, const struct artifact_place *place, bool *there) {
+    struct artifact_entries files;
     struct artifact_entry e;
-    int rc = artifact_stat(c, path, &e);
+    int rc;
+    if (place->in_folder) {
+        rc = artifact_place_list(c, place, &files);
+        *there = rc == 0 && files.n > 0;
+        return rc;
+    }
+    rc = artifact_stat(c, place->path, &e);
     *there = rc == 0;
     if (rc != -ERR_NOT_FOUND && rc != -ERR_INVALID)
         return rc;
@@ -250,45 +277,58 @@ static int is_there(struct ctx *c, const char *path, bool *there) {
 }
 
 /* runs:/R/p is below the run, or, since logged models came, the run's logged model named p. */
-static int run_artifact_path(struct ctx *c, const char *rest, const char **path) {
-    char *root = NULL;
+static int run_place(struct ctx *c, const char *rest, struct artifact_place *out, bool *found) {
+    struct artifact_place root, other;
+    struct logged_model_info m;
     bool there = false;
     size_t n = strcspn(rest, "/");
     const char *run_id = arena_strndup(c->arena, rest, n);
     const char *below = rest[n] ? rest + n + 1 : "";
-    int rc = run_artifact_root(c, run_id, &root);
+    int rc = run_artifact_place(c, run_id, &root, NULL);
+    if (rc == 0)
+        rc = artifact_place_below(c, &root, below, out);
     if (rc == -ERR_NOT_FOUND || rc == -ERR_INVALID) {
         err_clear(c);
         return 0;
     }
+    if (rc == 0)
+        rc = is_there(c, out, &there);
     if (rc != 0)
         return rc;
-    const char *full = *below ? arena_printf(c->arena, "%s/%s", root, below) : root;
-    struct logged_model_info m;
-    if ((rc = is_there(c, full, &there)) != 0)
-        return rc;
-    *path = full;
+    *found = true;
     if (there || !*below)
         return 0;
     rc = logged_model_of_run(c, run_id, below, &m);
     if (rc == 0)
-        *path = m.artifact_path;
-    else if (rc == -ERR_NOT_FOUND) {
+        rc = artifact_place(c, m.experiment_id, m.artifact_uri, &other);
+    if (rc == 0)
+        *out = other;
+    if (rc == -ERR_NOT_FOUND || rc == -ERR_INVALID) {
         err_clear(c);
         rc = 0;
     }
     return rc;
 }
 
-int version_artifact_path(struct ctx *c, const struct version_row *v, const char **path) {
+int version_place(struct ctx *c, const struct version_row *v, struct artifact_place *out,
+                  bool *found) {
     const char *uri = version_uri(v);
-    *path = NULL;
-    if (!str_starts(uri, "runs:/")) {
-        *path = artifact_uri_path(c, uri);
-        return 0;
+    *found = false;
+    if (str_starts(uri, "runs:/")) {
+        const char *rest = uri + strlen("runs:/");
+        while (*rest == '/')
+            rest++;
+        return run_place(c, rest, out, found);
     }
-    const char *rest = uri + strlen("runs:/");
-    while (*rest == '/')
-        rest++;
-    return run_artifact_path(c, rest, path);
+    *out = (struct artifact_place){.path = artifact_uri_path(c, uri)};
+    *found = out->path != NULL;
+    return !*found && artifact_local_path(c, uri) ? own_place(c, v, uri, out, found) : 0;
+}
+
+int version_artifact_path(struct ctx *c, const struct version_row *v, const char **path) {
+    struct artifact_place place;
+    bool found = false;
+    int rc = version_place(c, v, &place, &found);
+    *path = rc == 0 && found && !place.in_folder ? place.path : NULL;
+    return rc;
 }

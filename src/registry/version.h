@@ -7,6 +7,7 @@
 
 #include "quern/core/shape.h"
 
+struct artifact_place;
 struct ctx;
 struct model_row;
 
@@ -43,6 +44,9 @@ int version_delete_tag(struct ctx *c, const char *name, int64_t version, const c
 int versions_latest(struct ctx *c, const struct model_row *m, const struct strs *stages,
                     struct version_rows *out);
 const char *version_uri(const struct version_row *v); /* where a client fetches from */
+/* Where this server reads the model's folder; *found false when it does not. */
+int version_place(struct ctx *c, const struct version_row *v, struct artifact_place *out,
+                  bool *found);
 /* Logical path of the model's folder; NULL when the bytes are not ours. */
 int version_artifact_path(struct ctx *c, const struct version_row *v, const char **path);
 

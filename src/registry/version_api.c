@@ -3,6 +3,7 @@
 #include "model.h"
 #include "name.h"
 #include "quern/artifact/artifact.h"
+#include "quern/artifact/place.h"
 #include "quern/base/arena.h"
 #include "quern/core/ctx.h"
 #include "quern/core/page.h"
@@ -234,16 +235,17 @@ SHAPE(shape_version_file, "ModelVersionFile", struct file_in,
 int version_file_door(struct ctx *c, const void *input, void *out) {
     const struct file_in *in = input;
     struct version_row v;
-    const char *folder = NULL;
+    struct artifact_place folder, file;
+    bool found = false;
     int rc = artifact_check_path(c, in->path);
     (void)out;
     if (rc == 0)
         rc = find(c, in->name, in->version, &v);
     if (rc == 0)
-        rc = version_artifact_path(c, &v, &folder);
-    if (rc == 0 && !folder)
+        rc = version_place(c, &v, &folder, &found);
+    if (rc == 0 && !found)
         rc = fail(c, ERR_NOT_FOUND, "The files of this version are not kept here.");
-    if (rc != 0)
-        return rc;
-    return artifact_send(c, *folder ? arena_printf(c->arena, "%s/%s", folder, in->path) : in->path);
+    if (rc == 0)
+        rc = artifact_place_below(c, &folder, in->path, &file);
+    return rc ? rc : artifact_place_send(c, &file, in->path);
 }

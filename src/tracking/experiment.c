@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "experiment.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 #include "experiment_store.h"
 #include "key.h"
 #include "quern/access/access.h"
+#include "quern/artifact/place.h"
 #include "quern/base/arena.h"
 #include "quern/base/str.h"
 #include "quern/core/ctx.h"
@@ -128,10 +130,23 @@ int experiment_create(struct ctx *c, const char *name, const char *location,
                     strcmp(other.lifecycle_stage, "active") ? " It is in the deleted state: restore"
                                                               " it or choose another name."
                                                             : "");
-    rc = experiment_insert(c, name, location && *location ? location : NULL, id);
+    location = location && *location ? artifact_location_resolve(c, location) : NULL;
+    rc = experiment_insert(c, name, location, id);
     for (size_t i = 0; rc >= 0 && i < tags->n; i++)
         rc = experiment_put_tag(c, *id, t[i].key, t[i].value ? t[i].value : "");
     return rc < 0 ? rc : 0;
+}
+
+/* What the daemon itself writes goes to its own store, whatever root clients have. */
+static int ensure_new(struct ctx *c, const char *name, int64_t *id) {
+    int rc = experiment_create(c, name, NULL, &(struct list){0}, id);
+    return rc ? rc
+              : experiment_set_location(c, *id,
+                                        arena_printf(c->arena, "mlflow-artifacts:/%" PRId64, *id));
+}
+
+int experiment_settle_default(struct ctx *c) {
+    return experiment_default_location(c, artifact_root_location(c, 0));
 }
 
 int experiment_ensure(struct ctx *c, const char *name, int64_t *id) {
@@ -140,7 +155,7 @@ int experiment_ensure(struct ctx *c, const char *name, int64_t *id) {
     if (rc < 0)
         return rc;
     if (rc == 0)
-        return experiment_create(c, name, NULL, &(struct list){0}, id);
+        return ensure_new(c, name, id);
     *id = e.id;
     if (strcmp(e.lifecycle_stage, "active") != 0)
         return fail(c, ERR_INVALID,

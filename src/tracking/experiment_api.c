@@ -13,7 +13,7 @@ struct create {
 SHAPE(in_experiment_create, "CreateExperiment", struct create,
       FIELD(struct create, name, T_STR, F_REQUIRED, "Unique name, at most 500 characters."),
       FIELD(struct create, artifact_location, T_STR, 0,
-            "URI for artifacts; mlflow-artifacts:/<id> when absent."),
+            "URI for artifacts; the root's <id> when absent."),
       FIELD_SUB(struct create, tags, T_LIST, 0, &wire_tag_in, "Tags."));
 
 struct id {

@@ -4,6 +4,7 @@
 
 #include "experiment.h"
 #include "experiment_store.h"
+#include "quern/artifact/place.h"
 #include "quern/base/arena.h"
 #include "quern/base/buf.h"
 #include "quern/core/ctx.h"
@@ -56,8 +57,25 @@ int experiment_insert(struct ctx *c, const char *name, const char *location, int
     *id = db_last_id(c);
     if (location)
         return 0;
-    const char *own = arena_printf(c->arena, "mlflow-artifacts:/%" PRId64, *id);
+    const char *own = artifact_root_location(c, *id);
     return db_exec(c, "UPDATE experiment SET artifact_location = ? WHERE id = ?", "si", own, *id);
+}
+
+int experiment_set_location(struct ctx *c, int64_t id, const char *location) {
+    int rc =
+        db_exec(c, "UPDATE experiment SET artifact_location = ? WHERE id = ?", "si", location, id);
+    return rc < 0 ? rc : 0;
+}
+
+int experiment_default_location(struct ctx *c, const char *location) {
+    int rc = db_exec(c,
+                     "UPDATE experiment SET artifact_location = ?1 WHERE id = 0"
+                     " AND artifact_location <> ?1"
+                     " AND NOT EXISTS (SELECT 1 FROM run) AND NOT EXISTS (SELECT 1 FROM artifact)"
+                     " AND NOT EXISTS (SELECT 1 FROM logged_model)"
+                     " AND NOT EXISTS (SELECT 1 FROM experiment WHERE id <> 0)",
+                     "s", location);
+    return rc < 0 ? rc : 0;
 }
 
 int experiment_set_name(struct ctx *c, int64_t id, const char *name) {

@@ -256,6 +256,7 @@ static void tell(struct ctx *c, const struct logged_model *m, struct logged_mode
     *out = (struct logged_model_info){.id = m->info->model_id,
                                       .name = m->info->name,
                                       .source_run_id = m->info->source_run_id,
+                                      .artifact_uri = m->info->artifact_uri,
                                       .artifact_path = artifact_uri_path(c, m->info->artifact_uri),
                                       .experiment_id = m->info->experiment};
 }

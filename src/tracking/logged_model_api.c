@@ -103,25 +103,26 @@ int api_logged_model_search(struct ctx *c, const void *in, void *out) {
     return logged_model_search(c, in, out);
 }
 
-static int root_of(struct ctx *c, const char *model_id, const char **root_uri) {
+static int root_of(struct ctx *c, const char *model_id, struct artifact_root *out) {
     struct logged_model *m = NULL;
     int rc = logged_model_read(c, model_id, false, &m);
     if (!rc)
-        *root_uri = m->info->artifact_uri;
+        *out = (struct artifact_root){.experiment = m->info->experiment,
+                                      .uri = m->info->artifact_uri};
     return rc;
 }
 
 int api_logged_model_list(struct ctx *c, const void *in, void *out) {
     const struct wish *w = in;
-    const char *root = NULL;
+    struct artifact_root root;
     int rc = root_of(c, w->model_id, &root);
-    return rc ? rc : run_artifacts(c, root, w->directory, out);
+    return rc ? rc : run_artifacts(c, &root, w->directory, out);
 }
 
 int api_logged_model_file(struct ctx *c, const void *in, void *out) {
     const struct wish *w = in;
-    const char *root = NULL;
+    struct artifact_root root;
     (void)out;
     int rc = root_of(c, w->model_id, &root);
-    return rc ? rc : run_artifact_send(c, root, w->file);
+    return rc ? rc : run_artifact_send(c, &root, w->file);
 }

@@ -4,61 +4,27 @@
 #include <string.h>
 
 #include "quern/artifact/artifact.h"
+#include "quern/artifact/place.h"
 #include "quern/base/arena.h"
-#include "quern/base/str.h"
 #include "quern/core/ctx.h"
 #include "quern/tracking/tracking.h"
 #include "run.h"
 
-#define DECODE_ROUNDS 10
-
-static int invalid(struct ctx *c) {
-    return fail_field(c, ERR_INVALID, "path", "Invalid path");
+static int find_place(struct ctx *c, const struct artifact_root *root, const char *path,
+                      struct artifact_place *out) {
+    struct artifact_place top;
+    int rc = artifact_place(c, root->experiment, root->uri, &top);
+    return rc ? rc : artifact_place_below(c, &top, path, out);
 }
 
-/* However often it was percent-encoded, it must not climb. */
-static bool safe(struct ctx *c, const char *path) {
-    const char *p = path;
-    for (int i = 0; i < DECODE_ROUNDS; i++) {
-        if (strpbrk(p, "#\\") || p[0] == '/' || (p[0] && p[1] == ':'))
-            return false;
-        for (const char *s = p; s; s = strchr(s, '/') ? strchr(s, '/') + 1 : NULL) {
-            size_t n = strcspn(s, "/");
-            if (n == 2 && s[0] == '.' && s[1] == '.')
-                return false;
-        }
-        const char *next = url_decode(c->arena, p, strlen(p), false);
-        if (!next || !strcmp(next, p))
-            return true;
-        p = next;
-    }
-    return false;
-}
-
-int run_artifact_path(struct ctx *c, const char *root_uri, const char *path, const char **out) {
-    const char *root = artifact_uri_path(c, root_uri);
-    if (!root)
-        return fail(c, ERR_INVALID,
-                    "These artifacts are kept at %s, which this server does not read; use a client "
-                    "that reaches that place",
-                    root_uri);
-    size_t n = path ? strlen(path) : 0;
-    if (n && !safe(c, path))
-        return invalid(c);
-    while (n && path[n - 1] == '/')
-        n--;
-    *out = n ? arena_printf(c->arena, "%s/%.*s", root, (int)n, path) : root;
-    return n && artifact_check_path(c, *out) ? -ERR_INVALID : 0;
-}
-
-int run_artifacts(struct ctx *c, const char *root_uri, const char *path,
+int run_artifacts(struct ctx *c, const struct artifact_root *root, const char *path,
                   struct artifact_page *out) {
     struct artifact_entries found = {0};
-    const char *dir = NULL;
-    out->root_uri = root_uri;
-    int rc = run_artifact_path(c, root_uri, path, &dir);
+    struct artifact_place dir;
+    out->root_uri = root->uri;
+    int rc = find_place(c, root, path, &dir);
     if (!rc)
-        rc = artifact_list(c, dir, &found);
+        rc = artifact_place_list(c, &dir, &found);
     if (rc)
         return rc;
     size_t n = path ? strlen(path) : 0;
@@ -76,37 +42,41 @@ int run_artifacts(struct ctx *c, const char *root_uri, const char *path,
     return 0;
 }
 
-int run_artifact_send(struct ctx *c, const char *root_uri, const char *path) {
-    const char *full = NULL;
-    struct artifact_entry e;
-    int rc = run_artifact_path(c, root_uri, path, &full);
-    if (rc)
-        return rc;
-    rc = artifact_stat(c, full, &e);
-    if (rc == -ERR_NOT_FOUND) {
-        err_clear(c);
-        return fail(c, ERR_NOT_FOUND, "No such artifact: '%s'", path);
-    }
-    return rc ? rc : artifact_send(c, full);
+int run_artifact_send(struct ctx *c, const struct artifact_root *root, const char *path) {
+    struct artifact_place file;
+    int rc = find_place(c, root, path, &file);
+    return rc ? rc : artifact_place_send(c, &file, path);
 }
 
-int run_artifact_uri(struct ctx *c, const char *run_id, const char **root_uri) {
+int run_artifact_uri(struct ctx *c, const char *run_id, struct artifact_root *out) {
     struct run_ref r;
     struct run_info *info = NULL;
     int rc = run_for_read(c, run_id, &r);
     if (!rc)
         rc = run_load_info(c, r.row, &info);
     if (!rc)
-        *root_uri = info->artifact_uri;
+        *out = (struct artifact_root){.experiment = r.experiment, .uri = info->artifact_uri};
     return rc;
 }
 
-int run_artifact_root(struct ctx *c, const char *run_id, char **logical_path) {
-    const char *root = NULL, *path = NULL;
+int run_artifact_place(struct ctx *c, const char *run_id, struct artifact_place *out,
+                       const char **uri) {
+    struct artifact_root root;
     int rc = run_artifact_uri(c, run_id, &root);
+    if (!rc && uri)
+        *uri = root.uri;
+    return rc ? rc : artifact_place(c, root.experiment, root.uri, out);
+}
+
+int run_artifact_root(struct ctx *c, const char *run_id, char **logical_path) {
+    struct artifact_root root;
+    int rc = run_artifact_uri(c, run_id, &root);
+    char *path = rc ? NULL : artifact_uri_path(c, root.uri);
+    if (!rc && !path)
+        return fail(c, ERR_INVALID,
+                    "The artifacts of run %s are kept at %s and not in this server's store", run_id,
+                    root.uri);
     if (!rc)
-        rc = run_artifact_path(c, root, NULL, &path);
-    if (!rc)
-        *logical_path = arena_strdup(c->arena, path);
+        *logical_path = path;
     return rc;
 }

@@ -4,18 +4,24 @@
 /* Run artifact: what lies below the artifact root of a run or a logged model. */
 #include "entity.h"
 
+struct artifact_place;
 struct ctx;
 
 struct artifact_page {
     const char *root_uri;
     struct list files;
 };
+/* Where a URI is that a run or a logged model of that experiment has. */
+struct artifact_root {
+    int64_t experiment;
+    const char *uri;
+};
 /* ERR_NOT_FOUND for an unknown run. */
-int run_artifact_uri(struct ctx *c, const char *run_id, const char **root_uri);
-/* Fails in MLflow's words ("Invalid path") on anything but a plain relative path. */
-int run_artifact_path(struct ctx *c, const char *root_uri, const char *path, const char **out);
-int run_artifacts(struct ctx *c, const char *root_uri, const char *path, struct artifact_page *out);
+int run_artifact_uri(struct ctx *c, const char *run_id, struct artifact_root *out);
+/* "Invalid path", in MLflow's words, on anything but a plain relative path. */
+int run_artifacts(struct ctx *c, const struct artifact_root *root, const char *path,
+                  struct artifact_page *out);
 /* Sends one file as an attachment. */
-int run_artifact_send(struct ctx *c, const char *root_uri, const char *path);
+int run_artifact_send(struct ctx *c, const struct artifact_root *root, const char *path);
 
 #endif

@@ -156,15 +156,15 @@ int api_history_interval(struct ctx *c, const void *in, void *out) {
 
 int api_artifact_list(struct ctx *c, const void *in, void *out) {
     const struct place *p = in;
-    const char *root = NULL;
+    struct artifact_root root;
     int rc = run_artifact_uri(c, p->run_id, &root);
-    return rc ? rc : run_artifacts(c, root, p->path, out);
+    return rc ? rc : run_artifacts(c, &root, p->path, out);
 }
 
 int api_artifact_get(struct ctx *c, const void *in, void *out) {
     const struct place *p = in;
-    const char *root = NULL;
+    struct artifact_root root;
     (void)out;
     int rc = run_artifact_uri(c, p->run_id, &root);
-    return rc ? rc : run_artifact_send(c, root, p->path);
+    return rc ? rc : run_artifact_send(c, &root, p->path);
 }

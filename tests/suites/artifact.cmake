@@ -8,3 +8,6 @@ foreach(line 3 2)
   set_tests_properties(client.artifacts.mlflow${line} PROPERTIES LABELS full TIMEOUT 300
                        ENVIRONMENT QUERN_BIN=$<TARGET_FILE:quern>)
 endforeach()
+# A folder as artifact root, which clients share.
+add_test(NAME wire.artifact_root COMMAND ${QUERN_PYTHON} ${CMAKE_SOURCE_DIR}/tests/client/artifact_root.py)
+set_tests_properties(wire.artifact_root PROPERTIES LABELS quick TIMEOUT 120 ENVIRONMENT QUERN_BIN=$<TARGET_FILE:quern>)

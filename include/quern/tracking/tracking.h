@@ -17,6 +17,8 @@ int experiment_for_read(struct ctx *c, const char *experiment_id, int64_t *id,
 int experiment_for_write(struct ctx *c, const char *experiment_id, int64_t *id,
                          const char **location);
 
+struct artifact_place;
+
 struct run_new {
     int64_t experiment_id;
     const char *name; /* NULL: a random one */
@@ -42,10 +44,19 @@ int run_metrics_pack(struct ctx *c, int64_t most);
 /* Inside a write: removes points of a run that nothing will ask for any more, by its row, in
  * bounded steps; 1 when more are left. */
 int run_metrics_erase(struct ctx *c, int64_t run_row, int64_t most);
+/* Where a run's artifacts are: in this server's store, under a logical name; ERR_INVALID when they
+ * are elsewhere. */
 int run_artifact_root(struct ctx *c, const char *run_id, char **logical_path);
+/* The same with the operator's folder as a place; *uri (may be NULL) is set for every known run. */
+int run_artifact_place(struct ctx *c, const char *run_id, struct artifact_place *out,
+                       const char **uri);
+/* At the start of the house: experiment 0 of a database that holds nothing yet gets its location
+ * from the operator's root. */
+int experiment_settle_default(struct ctx *c);
 
 struct logged_model_info {
-    const char *id, *name, *source_run_id, *artifact_path; /* artifact_path: logical, no scheme */
+    const char *id, *name, *source_run_id, *artifact_uri;
+    const char *artifact_path; /* logical, no scheme; NULL when kept elsewhere */
     int64_t experiment_id;
 };
 int logged_model_get(struct ctx *c, const char *model_id, struct logged_model_info *out);
