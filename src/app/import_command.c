@@ -35,7 +35,7 @@ static void print_report(const struct transfer_report *r, bool dry) {
     for (size_t i = 0; i < TRANSFER_KINDS; i++) {
         const struct transfer_count *k = &r->kinds[i];
         printf("%-18s %12" PRId64, k->kind, k->seen);
-        if (i == TRANSFER_VERSIONS)
+        if (i == TRANSFER_VERSIONS || i == TRANSFER_SPANS || i == TRANSFER_ASSESSMENTS)
             printf(" %12s %12s %12s", "", "", "");
         else
             printf(" %12" PRId64 " %12" PRId64 " %12" PRId64, k->fresh, k->changed, k->same);

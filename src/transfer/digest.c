@@ -147,6 +147,52 @@ struct digest digest_registered(const struct copy_registered *m) {
     return end(s);
 }
 
+static void put_span(struct sha256 *s, const struct copy_span *p) {
+    put_text(s, p->id);
+    put_text(s, p->parent);
+    put_text(s, p->name);
+    put_text(s, p->type);
+    put_text(s, p->status);
+    put_i64(s, p->start_ns);
+    put_i64(s, p->end_ns);
+    put_text(s, p->content);
+}
+
+static void put_assessment(struct sha256 *s, const struct copy_assessment *a) {
+    const char *texts[] = {a->id,        a->name,        a->kind,      a->value,
+                           a->error,     a->span_id,     a->rationale, a->metadata,
+                           a->overrides, a->source_type, a->source_id};
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+        put_text(s, texts[i]);
+    put_i64(s, a->valid);
+    put_i64(s, a->created_ms);
+    put_i64(s, a->updated_ms);
+}
+
+struct digest digest_trace(const struct copy_trace *t) {
+    struct sha256 *s = sha256_new();
+    put_text(s, t->id);
+    put_i64(s, t->experiment);
+    put_i64(s, t->timestamp_ms);
+    put_opt(s, t->execution_ms);
+    put_text(s, t->state);
+    put_text(s, t->client_request_id);
+    put_text(s, t->request_preview);
+    put_text(s, t->response_preview);
+    put_pairs(s, &t->tags);
+    put_pairs(s, &t->metadata);
+    put_i64(s, (int64_t)t->runs.n);
+    for (size_t i = 0; i < t->runs.n; i++)
+        put_text(s, t->runs.items[i]);
+    put_i64(s, (int64_t)t->nspans);
+    for (size_t i = 0; i < t->nspans; i++)
+        put_span(s, &t->spans[i]);
+    put_i64(s, (int64_t)t->nassessments);
+    for (size_t i = 0; i < t->nassessments; i++)
+        put_assessment(s, &t->assessments[i]);
+    return end(s);
+}
+
 void digest_points_begin(struct digest_points *d) {
     *d = (struct digest_points){.sha = sha256_new()};
 }

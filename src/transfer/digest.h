@@ -6,6 +6,7 @@
 #include <stdbool.h>
 
 #include "quern/registry/copy.h"
+#include "quern/trace/copy.h"
 #include "quern/tracking/copy.h"
 
 struct digest {
@@ -18,6 +19,7 @@ struct digest digest_run(const struct copy_run *r);
 struct digest digest_model(const struct copy_model *m);
 /* Without last_version, which only grows. */
 struct digest digest_registered(const struct copy_registered *m);
+struct digest digest_trace(const struct copy_trace *t);
 
 /* Points, as they come. */
 struct digest_points {

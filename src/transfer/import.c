@@ -425,10 +425,71 @@ static int take_registered(struct import *m) {
     return rc;
 }
 
+/* ------------------------------------------------------------------ traces */
+
+static int trace_here(struct ctx *c, const void *thing, void *here) {
+    return trace_copy_get(c, ((const struct copy_trace *)thing)->id, here);
+}
+static int trace_put(struct ctx *c, const void *thing) {
+    return trace_copy_in(c, thing);
+}
+static struct digest trace_digest(const void *thing) {
+    return digest_trace(thing);
+}
+static const struct handling traces = {TRANSFER_TRACES, trace_here, trace_put, trace_digest,
+                                       sizeof(struct copy_trace)};
+
+/* The tag says where the trace's own files lie. */
+static const char *map_location(struct import *m, struct ctx *c, struct copy_trace *t,
+                                const char **rel) {
+    *rel = NULL;
+    for (size_t i = 0; i < t->tags.n; i++) {
+        if (!str_eq(t->tags.items[i].key, "mlflow.artifactLocation"))
+            continue;
+        const char *uri = place_map(
+            c, &m->place, t->tags.items[i].value,
+            arena_printf(c->arena, "%" PRId64 "/traces/%s/artifacts", t->experiment, t->id), rel);
+        t->tags.items[i].value = uri;
+        return artifact_uri_path(c, uri);
+    }
+    return NULL;
+}
+
+static int take_traces(struct import *m) {
+    char after[64] = "";
+    int rc = 1;
+    while (rc > 0) {
+        struct pair_ctx p;
+        struct copy_trace t;
+        const char *rel;
+        pair_begin(m, &p);
+        rc = m->source->ops->trace(m->source, &p.from, after, &t);
+        if (rc > 0 && !str_copy(after, sizeof after, t.id)) {
+            say(m, TRANSFER_TRACES, t.id, &p.from, "its id is too long");
+            rc = -ERR_INVALID;
+        } else if (rc > 0) {
+            struct transfer_count *spans = &m->report->kinds[TRANSFER_SPANS];
+            struct transfer_count *judged = &m->report->kinds[TRANSFER_ASSESSMENTS];
+            const char *logical = map_location(m, &p.from, &t, &rel);
+            bool good = settle(m, &p.to, &traces, &t, arena_printf(p.to.arena, "trace %s", t.id));
+            spans->seen += (int64_t)t.nspans;
+            judged->seen += (int64_t)t.nassessments;
+            spans->equal += good ? (int64_t)t.nspans : 0;
+            judged->equal += good ? (int64_t)t.nassessments : 0;
+            if (rel && logical)
+                (void)files_copy(&p.to, m->o, &m->place, rel, logical, m->report);
+        } else if (rc < 0) {
+            say(m, TRANSFER_TRACES, "the source", &p.from, why(&p.from));
+        }
+        pair_end(&p);
+    }
+    return rc;
+}
+
 static void name_kinds(struct transfer_report *r) {
     static const char *const names[TRANSFER_KINDS] = {
-        "experiments",       "runs",     "metric points", "logged models",
-        "registered models", "versions", "files"};
+        "experiments", "runs",   "metric points", "logged models", "registered models",
+        "versions",    "traces", "spans",         "assessments",   "files"};
     *r = (struct transfer_report){0};
     for (size_t i = 0; i < TRANSFER_KINDS; i++)
         r->kinds[i].kind = names[i];
@@ -446,6 +507,7 @@ int transfer_import(struct ctx *c, const struct transfer_options *o, struct tran
     rc = rc < 0 ? rc : take_models(&m);
     rc = rc < 0 ? rc : take_runs(&m);
     rc = rc < 0 ? rc : take_registered(&m);
+    rc = rc < 0 ? rc : take_traces(&m);
     out->outside = m.place.outside;
     place_close(&m.place);
     m.source->ops->close(m.source);

@@ -243,8 +243,8 @@ static void close_db(struct source *s) {
     free(m);
 }
 
-static const struct source_ops ops = {experiment,           run,     points, mlflow_db_model,
-                                      mlflow_db_registered, close_db};
+static const struct source_ops ops = {
+    experiment, run, points, mlflow_db_model, mlflow_db_registered, mlflow_db_trace, close_db};
 
 static int has(struct ctx *c, const char *table, const char *column, bool *yes) {
     int64_t n = 0;
@@ -261,6 +261,12 @@ static int look(struct ctx *c, struct mlflow_db *m) {
     rc = rc ? rc : has(c, "experiments", "workspace", &m->workspaces);
     rc = rc ? rc : has(c, "logged_models", "model_id", &m->logged_models);
     rc = rc ? rc : has(c, "model_versions", "storage_location", &m->storage);
+    rc = rc ? rc : has(c, "trace_info", "request_id", &m->traces);
+    rc = rc ? rc : has(c, "trace_info", "request_preview", &m->previews);
+    rc = rc ? rc : has(c, "trace_info", "trace_name", &m->promoted);
+    rc = rc ? rc : has(c, "entity_associations", "source_id", &m->links);
+    rc = rc ? rc : has(c, "spans", "content", &m->spans);
+    rc = rc ? rc : has(c, "assessments", "assessment_id", &m->assessments);
     if (rc == 0 && !runs)
         rc = fail(c, ERR_INVALID, "It is no database of MLflow: there is no table 'runs'.");
     if (rc == 0 && !deleted)

@@ -13,11 +13,13 @@ struct mlflow_db {
     struct db_conn *conn;
     char *workspace;
     bool workspaces, logged_models, storage; /* storage: versions have storage_location */
+    bool traces, previews, promoted, links, spans, assessments; /* what traces have */
 };
 
 int mlflow_db_model(struct source *s, struct ctx *c, const char *after, struct copy_model *out);
 int mlflow_db_registered(struct source *s, struct ctx *c, const char *after,
                          struct copy_registered *out);
+int mlflow_db_trace(struct source *s, struct ctx *c, const char *after, struct copy_trace *out);
 /* Rows of key and value, NULL as "". */
 int mlflow_db_pairs(struct ctx *c, struct stmt *st, struct pairs *out);
 /* One more zeroed item. */

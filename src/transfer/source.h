@@ -6,19 +6,11 @@
  * when there is none, negative on failure. */
 #include "quern/base/buf.h"
 #include "quern/registry/copy.h"
+#include "quern/trace/copy.h"
 #include "quern/tracking/copy.h"
 
 struct ctx;
 struct source;
-
-/* One file: its path below the folder that was asked for. Reads its bytes with source_read until
- * that gives 0. */
-struct source_file {
-    const char *path;
-    int64_t size; /* -1: not known before it is read */
-    int fd;       /* local files */
-};
-typedef int source_file_fn(void *arg, const struct source_file *f);
 
 struct source_ops {
     int (*experiment)(struct source *s, struct ctx *c, int64_t after, struct copy_experiment *out);
@@ -28,6 +20,7 @@ struct source_ops {
     int (*model)(struct source *s, struct ctx *c, const char *after, struct copy_model *out);
     int (*registered)(struct source *s, struct ctx *c, const char *after,
                       struct copy_registered *out);
+    int (*trace)(struct source *s, struct ctx *c, const char *after, struct copy_trace *out);
     void (*close)(struct source *s);
 };
 struct source {
