@@ -2,6 +2,7 @@
 /* Import: one thing after the other from the source, compared, put, read back, compared. */
 #include <inttypes.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "digest.h"
 #include "files.h"
@@ -495,13 +496,20 @@ static void name_kinds(struct transfer_report *r) {
         r->kinds[i].kind = names[i];
 }
 
+/* The files of a folder mlruns lie in it. */
+static const char *source_folder(const char *from) {
+    struct stat st;
+    const char *path = str_starts(from, "file://") ? from + 7 : from;
+    return stat(path, &st) == 0 && S_ISDIR(st.st_mode) ? path : NULL;
+}
+
 int transfer_import(struct ctx *c, const struct transfer_options *o, struct transfer_report *out) {
     struct import m = {.o = o, .report = out};
     name_kinds(out);
     int rc = source_open(c, o->from, o->workspace, &m.source);
     if (rc != 0)
         return rc;
-    rc = place_open(c, o->artifacts, &m.place);
+    rc = place_open(c, o->artifacts ? o->artifacts : source_folder(o->from), &m.place);
     if (rc == 0)
         rc = take_experiments(&m);
     rc = rc < 0 ? rc : take_models(&m);

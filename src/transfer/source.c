@@ -12,6 +12,10 @@ int source_open(struct ctx *c, const char *from, const char *workspace, struct s
         return mlflow_db_open(c, from + 10, workspace, out);
     if (stat(from, &st) == 0 && S_ISREG(st.st_mode))
         return mlflow_db_open(c, from, workspace, out);
+    if (str_starts(from, "file://"))
+        from += 7;
+    if (stat(from, &st) == 0 && S_ISDIR(st.st_mode))
+        return mlruns_open(c, from, out);
     return fail(c, ERR_INVALID,
                 "'%s' is no source: give sqlite:///FILE.db, the path of such a file, a folder "
                 "mlruns, or the http URL of a server.",

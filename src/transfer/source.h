@@ -30,5 +30,6 @@ struct source {
 /* By the form of `from`. ERR_INVALID with what would be right. */
 int source_open(struct ctx *c, const char *from, const char *workspace, struct source **out);
 int mlflow_db_open(struct ctx *c, const char *path, const char *workspace, struct source **out);
+int mlruns_open(struct ctx *c, const char *folder, struct source **out);
 
 #endif
