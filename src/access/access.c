@@ -7,6 +7,7 @@
 
 #include "access_state.h"
 #include "access_store.h"
+#include "object.h"
 #include "quern/base/arena.h"
 #include "quern/base/buf.h"
 #include "quern/base/str.h"
@@ -21,6 +22,10 @@ int access_start(const struct access_options *o, struct access **out, struct buf
     a->options = *o;
     a->allowed_hosts = mem_strdup(o->allowed_hosts ? o->allowed_hosts : "");
     a->allowed_origins = mem_strdup(o->allowed_origins ? o->allowed_origins : "");
+    a->default_permission = OBJECT_READ;
+    if (o->default_permission && !permission_read(o->default_permission, &a->default_permission)) {
+        a->default_permission = OBJECT_NONE;
+    }
     pthread_mutex_init(&a->lock, NULL);
     throttle_init(&a->throttle);
     struct ctx c;
@@ -128,6 +133,10 @@ static int permit(struct ctx *c, const struct route *row) {
         return fail(c, ERR_FORBIDDEN, "This token may write only run %s.", c->who.run_id);
     }
     if (c->who.level >= row->perm) {
+        return 0;
+    }
+    if ((row->flags & (ROUTE_OBJECT | ROUTE_MEMBER)) && c->project != 0 &&
+        (c->who.member || c->who.grants)) {
         return 0;
     }
     return fail(c, ERR_FORBIDDEN, "'%s' may not do this: it needs %s permission on the project.",

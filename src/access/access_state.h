@@ -24,7 +24,8 @@ struct access {
     pthread_mutex_t lock;   /* guards passwords */
     struct password_entry passwords[PASSWORD_CACHE];
     size_t next_password;
-    struct throttle throttle; /* passwords tried */
+    struct throttle throttle;            /* passwords tried */
+    enum object_need default_permission; /* of members */
 };
 
 extern struct access *access_state; /* the one of this process, NULL before access_start */

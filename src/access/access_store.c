@@ -111,11 +111,6 @@ int principal_count(struct ctx *c, int64_t *n) {
     return db_get_i64(c, "SELECT count(*) FROM principal", n, NULL, "");
 }
 
-int role_find(struct ctx *c, int64_t principal_id, int64_t project_id, char **level) {
-    return db_get_text(c, "SELECT level FROM role WHERE principal_id = ? AND project_id = ?", level,
-                       "ii", principal_id, project_id);
-}
-
 int role_set(struct ctx *c, int64_t principal_id, int64_t project_id, const char *level) {
     return db_exec(c,
                    "INSERT INTO role (principal_id, project_id, level) VALUES (?, ?, ?) "

@@ -38,8 +38,6 @@ int principal_insert(struct ctx *c, const char *name, const char *kind, const ch
                      bool system, int64_t *id);
 int principal_delete(struct ctx *c, int64_t id);
 int principal_count(struct ctx *c, int64_t *n);
-int role_find(struct ctx *c, int64_t principal_id, int64_t project_id,
-              char **level); /* NULL: none */
 int role_set(struct ctx *c, int64_t principal_id, int64_t project_id, const char *level);
 int project_find(struct ctx *c, const char *name, int64_t *id); /* ERR_NOT_FOUND */
 

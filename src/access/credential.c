@@ -5,6 +5,7 @@
 
 #include "access_state.h"
 #include "access_store.h"
+#include "object.h"
 #include "quern/base/arena.h"
 #include "quern/base/clock.h"
 #include "quern/base/str.h"
@@ -24,7 +25,7 @@ static int refuse(struct ctx *c, const char *reason, const char *message) {
 
 int role_level(struct ctx *c, int64_t principal_id, enum perm *level) {
     char *text = NULL;
-    int rc = role_find(c, principal_id, c->project, &text);
+    int rc = standing_read(c, principal_id, &text);
     *level = str_eq(text, "admin")    ? PERM_ADMIN
              : str_eq(text, "writer") ? PERM_WRITE
              : str_eq(text, "reader") ? PERM_READ

@@ -296,7 +296,8 @@ static int start_server(struct config *c, int listen_fd, struct buf *error) {
                                     .loopback = on_loopback(c, listen_fd),
                                     .port = colon ? atoi(colon + 1) : 0,
                                     .allowed_hosts = config_str(c, CONFIG_ALLOWED_HOSTS),
-                                    .allowed_origins = config_str(c, CONFIG_ALLOWED_ORIGINS)};
+                                    .allowed_origins = config_str(c, CONFIG_ALLOWED_ORIGINS),
+                                    .default_permission = config_str(c, CONFIG_DEFAULT_PERMISSION)};
     if (access_start(&access, &house.access, error) != 0) {
         return -1;
     }

@@ -4,6 +4,7 @@
 #include "quern/base/arena.h"
 #include "quern/base/clock.h"
 #include "quern/base/id.h"
+#include "quern/base/log.h"
 #include "quern/base/str.h"
 
 void ctx_begin(struct ctx *c) {
@@ -23,6 +24,13 @@ void ctx_begin(struct ctx *c) {
 void ctx_end(struct ctx *c) {
     arena_free(c->arena);
     *c = (struct ctx){.reply.fd = -1};
+}
+
+int ctx_asked(struct ctx *c) {
+    if (!c->must_ask || c->asked)
+        return 0;
+    log_error("access.unasked", "%s %s: no permission was asked for; refused", c->method, c->path);
+    return fail(c, ERR_INTERNAL, "The permission on the object was not checked.");
 }
 
 const char *ctx_header(const struct ctx *c, const char *lower_name) {

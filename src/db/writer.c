@@ -46,6 +46,8 @@ static int run_operation(struct db *db, struct op *op) {
         conn->deadline_ns = c->deadline_ns;
         conn->last_error = SQLITE_OK;
         rc = op->run(c, op->arg);
+        if (rc == 0)
+            rc = ctx_asked(c);
         conn_end_all(conn);
         conn->deadline_ns = 0;
         conn->op = NULL;

@@ -57,15 +57,34 @@ void *call_out(struct call *k) {
     return k->out;
 }
 
+int route_run(struct ctx *c, const struct route *row, const void *in, void *out) {
+    bool must = c->must_ask, asked = c->asked;
+    c->must_ask = (row->flags & ROUTE_OBJECT) != 0;
+    c->asked = false;
+    int rc = row->fn(c, in, out);
+    if (rc == 0)
+        rc = ctx_asked(c);
+    c->must_ask = must;
+    c->asked = asked;
+    return rc;
+}
+
 int call_run(struct call *k) {
     const struct route *row = k->entry->row;
+    struct ctx *c = &k->c;
     int rc = call_decode(k);
     if (rc)
         return rc;
     if (!(row->flags & ROUTE_UPLOAD))
-        return row->fn(&k->c, k->in, k->out);
+        return route_run(c, row, k->in, k->out);
     k->upload_open = false; /* the state is finish's from here, whatever it returns */
-    return row->upload->finish(&k->c, k->in, k->upload, k->out);
+    c->must_ask = (row->flags & ROUTE_OBJECT) != 0;
+    c->asked = false;
+    rc = row->upload->finish(c, k->in, k->upload, k->out);
+    if (rc == 0)
+        rc = ctx_asked(c);
+    c->must_ask = false;
+    return rc;
 }
 
 void call_hold(struct call *k) {

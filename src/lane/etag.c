@@ -86,7 +86,7 @@ static int current(struct call *k, const struct route *twin, const char **tag) {
     struct buf text = {0};
     copy_input(row->in, call_in(k), twin->in, in);
     *tag = NULL;
-    int rc = twin->fn(c, in, out);
+    int rc = route_run(c, twin, in, out);
     if (rc == -ERR_NOT_FOUND) {
         err_clear(c);
         return 0;

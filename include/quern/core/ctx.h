@@ -20,6 +20,8 @@ struct principal {
     const char *kind;   /* "local" "daemon" "user" "service" "run" */
     enum perm level;    /* highest level on the request's project */
     const char *run_id; /* for run tokens: the only run that may be written, else NULL */
+    bool member;        /* let into the project without a role: see quern/access/access.h */
+    bool grants;        /* has permissions on single objects of the project */
 };
 
 struct header {
@@ -49,12 +51,18 @@ struct ctx {
     size_t header_count;
 
     struct reply reply;
+
+    /* A row with ROUTE_OBJECT is at work, and its handler has asked for the permission on what it
+     * works on. A change whose handler did not ask is undone by the writer. */
+    bool must_ask, asked;
 };
 
 /* A context for background work: a fresh arena, principal "daemon" with PERM_SYSTEM, project 1.
  * Free with ctx_end. */
 void ctx_begin(struct ctx *c);
 void ctx_end(struct ctx *c);
+/* 0, or fails ERR_INTERNAL and logs when must_ask was not honoured. Before success is told. */
+int ctx_asked(struct ctx *c);
 const char *ctx_header(const struct ctx *c, const char *lower_name); /* NULL when absent */
 
 #endif

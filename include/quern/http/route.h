@@ -33,6 +33,12 @@ enum route_flag {
     ROUTE_AUDIT = 1u << 4,         /* state changes of importance: written to the audit chain */
     ROUTE_NO_LOG = 1u << 5, /* successful calls are not logged (health, metrics, predictions) */
     ROUTE_SECRET = 1u << 6, /* the answer holds a secret: it is not kept for a repeat */
+    /* The permission on the experiment or model decides, not the row's alone: callers without a
+     * role but with grants come in, and the handler must ask (access_object and its kin). One that
+     * ends well without having asked is answered 500, and what it changed is undone. */
+    ROUTE_OBJECT = 1u << 7,
+    /* Open also to callers whose only right on the project is that of a member or of grants. */
+    ROUTE_MEMBER = 1u << 8,
 };
 
 /* Streamed body. begin runs before the first byte on a network thread (no database), chunk there
@@ -68,6 +74,10 @@ struct route {
      * and the change If-Match (see lane). NULL: neither. */
     const char *twin;
 };
+
+/* Runs a row's handler and holds it to ROUTE_OBJECT. Rows that run other rows call this, never
+ * fn: what the inner handler asked does not count for the outer one. */
+int route_run(struct ctx *c, const struct route *row, const void *in, void *out);
 
 struct route_list {
     const struct route *rows;
