@@ -45,6 +45,6 @@ int alias_get_door(struct ctx *c, const void *input, void *out) {
     int64_t version;
     int rc = model_alias_version(c, in->name, in->alias, &version);
     if (rc == 0)
-        rc = version_find(c, in->name, version, &v);
+        rc = version_find(c, in->name, version, OBJECT_READ, &v);
     return rc ? rc : answer_version(c, &v, out);
 }

@@ -46,7 +46,9 @@ int model_create(struct ctx *c, const char *name, const char *description, const
                  struct model_row *out) {
     struct model_row old;
     bool found = false, prompt = false;
-    int rc = model_name_check(c, name);
+    int rc = access_object_make(c, OBJECT_MODEL);
+    if (rc == 0)
+        rc = model_name_check(c, name);
     for (size_t i = 0; rc == 0 && i < tags->n; i++) {
         rc = tag_check(c, tags->items[i].key, tags->items[i].value);
         prompt = prompt ||
@@ -63,6 +65,8 @@ int model_create(struct ctx *c, const char *name, const char *description, const
                               .created_ms = c->now_ms,
                               .updated_ms = c->now_ms};
     rc = model_store_insert(c, out);
+    if (rc == 0)
+        rc = access_object_created(c, OBJECT_MODEL, out->id);
     for (size_t i = 0; rc == 0 && i < tags->n; i++)
         rc = model_store_set_tag(c, out->id, tags->items[i].key,
                                  tags->items[i].value ? tags->items[i].value : "");
@@ -71,18 +75,18 @@ int model_create(struct ctx *c, const char *name, const char *description, const
     return rc == 0 ? news_model_created(c, out, tags, prompt) : rc;
 }
 
-int model_find(struct ctx *c, const char *name, struct model_row *out) {
+int model_find(struct ctx *c, const char *name, enum object_need need, struct model_row *out) {
     bool found = false;
     int rc = model_store_get(c, name, out, &found);
     if (rc == 0 && !found)
         return fail_field(c, ERR_NOT_FOUND, "name", "Registered Model with name=%s not found",
                           name);
-    return rc;
+    return rc == 0 ? access_object(c, OBJECT_MODEL, out->id, need) : rc;
 }
 
 int model_describe(struct ctx *c, const char *name, const char *description,
                    struct model_row *out) {
-    int rc = model_find(c, name, out);
+    int rc = model_find(c, name, OBJECT_EDIT, out);
     if (rc != 0)
         return rc;
     out->description = description ? description : "";
@@ -105,7 +109,7 @@ static int rename_versions(struct ctx *c, const struct model_row *m, const char 
 int model_rename(struct ctx *c, const char *name, const char *to, struct model_row *out) {
     struct model_row other;
     bool found = false, prompt = false;
-    int rc = model_find(c, name, out);
+    int rc = model_find(c, name, OBJECT_EDIT, out);
     if (rc == 0)
         rc = model_name_check(c, to);
     if (rc == 0 && !str_eq(name, to))
@@ -125,7 +129,7 @@ int model_rename(struct ctx *c, const char *name, const char *to, struct model_r
 int model_delete(struct ctx *c, const char *name) {
     struct model_row m;
     struct alias_rows aliases;
-    int rc = model_find(c, name, &m);
+    int rc = model_find(c, name, OBJECT_DELETE, &m);
     if (rc == 0)
         rc = alias_store_list(c, m.id, 0, &aliases);
     for (size_t i = 0; rc == 0 && i < aliases.n; i++)
@@ -137,7 +141,7 @@ int model_set_tag(struct ctx *c, const char *name, const char *key, const char *
     struct model_row m;
     int rc = tag_check(c, key, value);
     if (rc == 0)
-        rc = model_find(c, name, &m);
+        rc = model_find(c, name, OBJECT_EDIT, &m);
     if (rc == 0)
         rc = model_store_set_tag(c, m.id, key, value ? value : "");
     return rc == 0 ? news_model_tag(c, &m, key, value ? value : "") : rc;
@@ -146,7 +150,7 @@ int model_set_tag(struct ctx *c, const char *name, const char *key, const char *
 int model_delete_tag(struct ctx *c, const char *name, const char *key) {
     struct model_row m;
     bool there = false;
-    int rc = model_find(c, name, &m);
+    int rc = model_find(c, name, OBJECT_EDIT, &m);
     if (rc == 0)
         rc = model_store_delete_tag(c, m.id, key, &there);
     return rc == 0 && there ? news_model_tag(c, &m, key, NULL) : rc;
@@ -175,7 +179,7 @@ int model_alias_set(struct ctx *c, const char *name, const char *alias, int64_t 
     bool found = false;
     int rc = alias_check(c, alias);
     if (rc == 0)
-        rc = version_find(c, name, version, &v);
+        rc = version_find(c, name, version, OBJECT_EDIT, &v);
     if (rc == 0)
         rc = alias_store_get(c, v.model, alias, &old, &found);
     if (rc == 0)
@@ -191,7 +195,7 @@ int model_alias_drop(struct ctx *c, const char *name, const char *alias) {
     struct model_row m;
     int64_t old = 0;
     bool found = false;
-    int rc = model_find(c, name, &m);
+    int rc = model_find(c, name, OBJECT_DELETE, &m);
     if (rc == 0)
         rc = alias_store_get(c, m.id, alias, &old, &found);
     if (rc != 0 || !found)
@@ -205,7 +209,7 @@ int model_alias_drop(struct ctx *c, const char *name, const char *alias) {
 int model_alias_version(struct ctx *c, const char *name, const char *alias, int64_t *version) {
     struct model_row m;
     bool found = false;
-    int rc = model_find(c, name, &m);
+    int rc = model_find(c, name, OBJECT_READ, &m);
     if (rc == 0)
         rc = alias_store_get(c, m.id, alias, version, &found);
     if (rc == 0 && !found && str_ieq(alias, "latest"))

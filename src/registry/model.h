@@ -4,6 +4,7 @@
 /* Model: the rules of registered models and of their aliases. */
 #include <stdint.h>
 
+#include "quern/access/access.h"
 #include "quern/core/shape.h"
 
 struct ctx;
@@ -16,7 +17,8 @@ struct model_row {
 
 int model_create(struct ctx *c, const char *name, const char *description, const struct pairs *tags,
                  struct model_row *out);
-int model_find(struct ctx *c, const char *name, struct model_row *out); /* ERR_NOT_FOUND */
+/* ERR_NOT_FOUND, or ERR_FORBIDDEN when the caller may not do this with it. */
+int model_find(struct ctx *c, const char *name, enum object_need need, struct model_row *out);
 int model_describe(struct ctx *c, const char *name, const char *description,
                    struct model_row *out); /* NULL clears it */
 int model_rename(struct ctx *c, const char *name, const char *to, struct model_row *out);

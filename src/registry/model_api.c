@@ -61,7 +61,8 @@ SHAPE(shape_model_name_query, "RegisteredModelNameQuery", struct name_in,
 
 int model_get_door(struct ctx *c, const void *input, void *out) {
     struct model_row m;
-    return answer(c, model_find(c, ((const struct name_in *)input)->name, &m), &m, out);
+    return answer(c, model_find(c, ((const struct name_in *)input)->name, OBJECT_READ, &m), &m,
+                  out);
 }
 
 struct describe_in {
@@ -168,7 +169,7 @@ int model_latest_door(struct ctx *c, const void *input, void *output) {
     struct versions_out *out = output;
     struct version_rows found = {0};
     struct model_row m;
-    int rc = model_find(c, in->name, &m);
+    int rc = model_find(c, in->name, OBJECT_READ, &m);
     if (rc == 0)
         rc = versions_latest(c, &m, &in->stages, &found);
     return rc == 0 ? show_versions(c, &found, &out->model_versions) : rc;

@@ -9,7 +9,7 @@
 #define READ_ROW .perm = PERM_READ, .lane = LANE_READ, .dialect = DIALECT_MLFLOW
 #define WRITE_ROW                                                                                  \
     .perm = PERM_WRITE, .lane = LANE_WRITE, .dialect = DIALECT_MLFLOW,                             \
-    .flags = ROUTE_MLFLOW_AJAX | ROUTE_AUDIT
+    .flags = ROUTE_MLFLOW_AJAX | ROUTE_AUDIT | ROUTE_OBJECT
 
 static const struct route rows[] = {
     {.id = "registry.models.create",
@@ -26,7 +26,7 @@ static const struct route rows[] = {
      .in = &shape_model_name_query,
      .out = &shape_model_out,
      READ_ROW,
-     .flags = ROUTE_MLFLOW_AJAX,
+     .flags = ROUTE_MLFLOW_AJAX | ROUTE_OBJECT,
      .fn = model_get_door,
      .twin = "registry.models.get",
      .summary = "Shows a registered model."},
@@ -62,7 +62,7 @@ static const struct route rows[] = {
      .in = &shape_model_search,
      .out = &shape_model_search_out,
      READ_ROW,
-     .flags = ROUTE_MLFLOW_AJAX,
+     .flags = ROUTE_MLFLOW_AJAX | ROUTE_OBJECT,
      .fn = model_search_door,
      .summary = "Searches registered models; prompts only when asked for."},
     {.id = "registry.models.latest",
@@ -71,7 +71,7 @@ static const struct route rows[] = {
      .in = &shape_model_latest,
      .out = &shape_versions_out,
      READ_ROW,
-     .flags = ROUTE_MLFLOW_AJAX,
+     .flags = ROUTE_MLFLOW_AJAX | ROUTE_OBJECT,
      .fn = model_latest_door,
      .summary = "Newest version of each stage."},
     {.id = "registry.models.latest-get",
@@ -80,7 +80,7 @@ static const struct route rows[] = {
      .in = &shape_model_latest_query,
      .out = &shape_versions_out,
      READ_ROW,
-     .flags = ROUTE_MLFLOW_AJAX,
+     .flags = ROUTE_MLFLOW_AJAX | ROUTE_OBJECT,
      .fn = model_latest_door,
      .summary = "Newest version of each stage."},
     {.id = "registry.models.set-tag",
@@ -121,7 +121,7 @@ static const struct route rows[] = {
      .in = &shape_alias_query,
      .out = &shape_version_out,
      READ_ROW,
-     .flags = ROUTE_MLFLOW_AJAX,
+     .flags = ROUTE_MLFLOW_AJAX | ROUTE_OBJECT,
      .fn = alias_get_door,
      .summary = "Shows the version that an alias names."},
     {.id = "registry.versions.create",
@@ -138,7 +138,7 @@ static const struct route rows[] = {
      .in = &shape_version_query,
      .out = &shape_version_out,
      READ_ROW,
-     .flags = ROUTE_MLFLOW_AJAX,
+     .flags = ROUTE_MLFLOW_AJAX | ROUTE_OBJECT,
      .fn = version_get_door,
      .twin = "registry.versions.get",
      .summary = "Shows a version."},
@@ -174,7 +174,7 @@ static const struct route rows[] = {
      .in = &shape_version_search,
      .out = &shape_version_search_out,
      READ_ROW,
-     .flags = ROUTE_MLFLOW_AJAX,
+     .flags = ROUTE_MLFLOW_AJAX | ROUTE_OBJECT,
      .fn = version_search_door,
      .summary = "Searches versions; prompts only when asked for."},
     {.id = "registry.versions.download-uri",
@@ -183,7 +183,7 @@ static const struct route rows[] = {
      .in = &shape_version_query,
      .out = &shape_version_uri,
      READ_ROW,
-     .flags = ROUTE_MLFLOW_AJAX,
+     .flags = ROUTE_MLFLOW_AJAX | ROUTE_OBJECT,
      .fn = version_uri_door,
      .summary = "Where a client fetches the version's files from."},
     {.id = "registry.versions.set-tag",
@@ -207,6 +207,7 @@ static const struct route rows[] = {
      .path = "/model-versions/get-artifact",
      .in = &shape_version_file,
      READ_ROW,
+     .flags = ROUTE_OBJECT,
      .fn = version_file_door,
      .summary = "Sends one file of a version's folder."},
 };

@@ -40,14 +40,14 @@ int model_version_create(struct ctx *c, const char *name, const char *source, co
 int model_version_get(struct ctx *c, const char *name, int64_t version,
                       struct model_version_info *out) {
     struct version_row v;
-    int rc = version_find(c, name, version, &v);
+    int rc = version_find(c, name, version, OBJECT_READ, &v);
     return rc == 0 ? inform(c, &v, out) : rc;
 }
 
 static int latest_of(struct ctx *c, const char *name, const char *stage, int64_t *version) {
     struct model_row m;
     struct version_rows found = {0};
-    int rc = model_find(c, name, &m);
+    int rc = model_find(c, name, OBJECT_READ, &m);
     if (rc == 0)
         rc = versions_latest(c, &m, &(struct strs){&stage, stage ? 1 : 0}, &found);
     if (rc != 0)

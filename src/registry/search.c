@@ -6,6 +6,7 @@
 #include "model.h"
 #include "model_store.h"
 #include "prompt.h"
+#include "quern/access/access.h"
 #include "quern/base/arena.h"
 #include "quern/base/buf.h"
 #include "quern/base/str.h"
@@ -268,7 +269,9 @@ int models_search(struct ctx *c, const struct search *in, struct model_rows *out
     sql_begin(c, &q);
     sql_add(c, &q, "SELECT " MODEL_COLUMNS " FROM registered_model m WHERE m.project_id = ?", "i",
             c->project);
-    int rc = compile(c, &models, in, &q);
+    int rc = access_object_filter(c, OBJECT_MODEL, "m.id", &q);
+    if (rc == 0)
+        rc = compile(c, &models, in, &q);
     if (rc != 0)
         return rc;
     struct stmt *st = sql_query(c, &q);
@@ -290,6 +293,8 @@ int versions_search(struct ctx *c, const struct search *in, struct version_rows 
     sql_begin(c, &q);
     sql_add(c, &q, "SELECT " VERSION_COLUMNS " FROM " VERSION_TABLES " WHERE m.project_id = ?", "i",
             c->project);
-    int rc = compile(c, &versions, in, &q);
+    int rc = access_object_filter(c, OBJECT_MODEL, "m.id", &q);
+    if (rc == 0)
+        rc = compile(c, &versions, in, &q);
     return rc == 0 ? version_store_read_all(c, sql_query(c, &q), out) : rc;
 }

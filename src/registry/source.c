@@ -121,7 +121,7 @@ int source_resolve(struct ctx *c, const char *source, const char **storage, cons
     struct version_row v;
     int rc = model_resolve(c, source, &other);
     if (rc == 0)
-        rc = version_find(c, other.name, other.version, &v);
+        rc = version_find(c, other.name, other.version, OBJECT_READ, &v);
     if (rc == 0)
         *storage = version_uri(&v);
     return rc;

@@ -91,7 +91,7 @@ int version_create(struct ctx *c, const struct version_new *in, struct version_r
     struct model_row m;
     bool prompt = is_prompt(&in->tags);
     const char *run_id = NULL, *logged = NULL, *storage = NULL;
-    int rc = model_find(c, in->name, &m);
+    int rc = model_find(c, in->name, OBJECT_EDIT, &m);
     if (rc == 0)
         rc = prompt ? length_check(c, "source", in->source, SOURCE_MAX)
                     : source_check(c, in->source, in->run_id, in->model_id);
@@ -136,18 +136,19 @@ int version_create(struct ctx *c, const struct version_new *in, struct version_r
     return rc == 0 ? tell(c, out) : rc;
 }
 
-int version_find(struct ctx *c, const char *name, int64_t version, struct version_row *out) {
+int version_find(struct ctx *c, const char *name, int64_t version, enum object_need need,
+                 struct version_row *out) {
     bool found = false;
     int rc = version_store_get(c, name, version, out, &found);
     if (rc == 0 && !found)
         return fail(c, ERR_NOT_FOUND, "Model Version (name=%s, version=%lld) not found", name,
                     (long long)version);
-    return rc;
+    return rc == 0 ? access_object(c, OBJECT_MODEL, out->model, need) : rc;
 }
 
 int version_describe(struct ctx *c, const char *name, int64_t version, const char *description,
                      struct version_row *out) {
-    int rc = version_find(c, name, version, out);
+    int rc = version_find(c, name, version, OBJECT_EDIT, out);
     if (rc == 0)
         rc = registry_check_caller(c, out->run_id);
     if (rc != 0)
@@ -160,7 +161,7 @@ int version_describe(struct ctx *c, const char *name, int64_t version, const cha
 int version_delete(struct ctx *c, const char *name, int64_t version) {
     struct version_row v;
     struct alias_rows aliases;
-    int rc = version_find(c, name, version, &v);
+    int rc = version_find(c, name, version, OBJECT_DELETE, &v);
     if (rc == 0)
         rc = alias_store_list(c, v.model, version, &aliases);
     /* The aliases go with the version; a dangling one would only fail later. */
@@ -182,7 +183,7 @@ int version_transition(struct ctx *c, const char *name, int64_t version, const c
                           "Model version transition cannot archive existing model versions because "
                           "'%s' is not an Active stage. Valid stages are ['Staging', 'Production']",
                           to);
-    if ((rc = version_find(c, name, version, out)) != 0)
+    if ((rc = version_find(c, name, version, OBJECT_EDIT, out)) != 0)
         return rc;
     out->stage = to;
     out->updated_ms = c->now_ms;
@@ -198,7 +199,7 @@ int version_set_tag(struct ctx *c, const char *name, int64_t version, const char
     struct version_row v;
     int rc = tag_check(c, key, value);
     if (rc == 0)
-        rc = version_find(c, name, version, &v);
+        rc = version_find(c, name, version, OBJECT_EDIT, &v);
     if (rc == 0)
         rc = registry_check_caller(c, v.run_id);
     if (rc == 0)
@@ -209,7 +210,7 @@ int version_set_tag(struct ctx *c, const char *name, int64_t version, const char
 int version_delete_tag(struct ctx *c, const char *name, int64_t version, const char *key) {
     struct version_row v;
     bool there = false;
-    int rc = version_find(c, name, version, &v);
+    int rc = version_find(c, name, version, OBJECT_DELETE, &v);
     if (rc == 0)
         rc = registry_check_caller(c, v.run_id);
     if (rc == 0)

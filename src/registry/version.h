@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "quern/access/access.h"
 #include "quern/core/shape.h"
 
 struct artifact_place;
@@ -31,7 +32,9 @@ struct version_new {
 
 /* The model must be there. */
 int version_create(struct ctx *c, const struct version_new *in, struct version_row *out);
-int version_find(struct ctx *c, const char *name, int64_t version, struct version_row *out);
+/* ERR_NOT_FOUND, or ERR_FORBIDDEN when the caller may not do this with its model. */
+int version_find(struct ctx *c, const char *name, int64_t version, enum object_need need,
+                 struct version_row *out);
 int version_describe(struct ctx *c, const char *name, int64_t version, const char *description,
                      struct version_row *out);
 int version_delete(struct ctx *c, const char *name, int64_t version);

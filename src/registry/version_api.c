@@ -63,7 +63,7 @@ SHAPE(shape_version_query, "ModelVersionQuery", struct key_in,
 static int find(struct ctx *c, const char *name, const char *version, struct version_row *out) {
     int64_t number;
     int rc = version_number(c, version, &number);
-    return rc ? rc : version_find(c, name, number, out);
+    return rc ? rc : version_find(c, name, number, OBJECT_READ, out);
 }
 
 int version_get_door(struct ctx *c, const void *input, void *out) {

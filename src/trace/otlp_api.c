@@ -5,6 +5,7 @@
 #include <zlib.h>
 
 #include "otlp.h"
+#include "quern/access/access.h"
 #include "quern/base/arena.h"
 #include "quern/base/buf.h"
 #include "quern/base/str.h"
@@ -71,6 +72,7 @@ static int unpack(struct ctx *c, const char **data, size_t *n) {
 
 /* {"detail": ...} as the genuine server's other web framework tells faults. */
 static int detail(struct ctx *c, int status, json_t *what) {
+    access_object_nothing(c); /* a failure told as an answer */
     json_t *tree = json_pack("{s:o}", "detail", what);
     char *text = json_dumps(tree, JSON_COMPACT);
     reply_status(c, status);

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "quern/access/access.h"
 #include "quern/base/arena.h"
 #include "quern/base/str.h"
 #include "quern/core/ctx.h"
@@ -20,14 +21,17 @@ static int not_found(struct ctx *c, const char *trace_id, bool quoted) {
 
 int trace_for_read(struct ctx *c, const char *trace_id, bool quoted, struct trace_info *out) {
     int rc = trace_find(c, trace_id, out);
-    return rc < 0 ? rc : rc > 0 ? 0 : not_found(c, trace_id, quoted);
+    if (rc <= 0)
+        return rc < 0 ? rc : not_found(c, trace_id, quoted);
+    return access_object(c, OBJECT_EXPERIMENT, out->experiment, OBJECT_READ);
 }
 
 int trace_writer_check(struct ctx *c, int64_t experiment) {
     int64_t own = -1;
-    if (!c->who.run_id)
-        return 0;
-    int rc = run_exists(c, c->who.run_id, &own, NULL);
+    int rc = access_object(c, OBJECT_EXPERIMENT, experiment, OBJECT_EDIT);
+    if (rc != 0 || !c->who.run_id)
+        return rc;
+    rc = run_exists(c, c->who.run_id, &own, NULL);
     if (rc == 0 && own != experiment)
         rc = fail(c, ERR_FORBIDDEN, "This token may write traces of its run's experiment only.");
     return rc;

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "quern/access/access.h"
 #include "quern/artifact/artifact.h"
 #include "quern/base/arena.h"
 #include "quern/base/str.h"
@@ -98,6 +99,7 @@ SHAPE(out_trace_infos, "TraceInfos", struct infos,
 static int load_infos(struct ctx *c, const struct strs *ids, struct trace_info **out, size_t *n) {
     int64_t *rows = ARENA_ARRAY(c->arena, int64_t, ids->n ? ids->n : 1);
     *n = 0;
+    access_object_nothing(c); /* those that may not be read are left out below */
     if (ids->n > BATCH_MAX)
         return fail_field(c, ERR_INVALID, "trace_ids",
                           "At most %d traces can be asked for at once, got %zu.", BATCH_MAX,
@@ -107,7 +109,11 @@ static int load_infos(struct ctx *c, const struct strs *ids, struct trace_info *
         int rc = trace_find(c, ids->items[i], &t);
         if (rc < 0)
             return rc;
-        if (rc > 0)
+        bool may = false;
+        if (rc > 0 &&
+            (rc = access_object_allows(c, OBJECT_EXPERIMENT, t.experiment, OBJECT_READ, &may)) < 0)
+            return rc;
+        if (may)
             rows[(*n)++] = t.row;
     }
     *out = ARENA_ARRAY(c->arena, struct trace_info, *n ? *n : 1);
@@ -176,6 +182,7 @@ int api_trace_delete(struct ctx *c, const void *in, void *out) {
                           (long long)d->max_traces.v);
     int rc = experiment_for_read(c, d->experiment_id, &experiment, &location);
     rc = rc ? rc : trace_writer_check(c, experiment);
+    rc = rc ? rc : access_object(c, OBJECT_EXPERIMENT, experiment, OBJECT_DELETE);
     if (rc == 0 && d->max_timestamp_millis.set)
         rc = trace_delete_old(c, experiment, d->max_timestamp_millis.v,
                               d->max_traces.set ? d->max_traces.v : INT64_MAX, &gone);
@@ -228,6 +235,7 @@ int api_trace_link_run(struct ctx *c, const void *in, void *out) {
                           "Cannot link more than %d traces to a run in a single request. Provided "
                           "%zu traces.",
                           LINK_MAX, l->trace_ids.n);
+    access_object_nothing(c); /* unknown traces are passed over */
     for (size_t i = 0; i < l->trace_ids.n && rc >= 0; i++) {
         rc = trace_find(c, l->trace_ids.items[i], &t);
         if (rc > 0) {

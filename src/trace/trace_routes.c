@@ -10,12 +10,14 @@
         .fn = (handler), .summary = (says)                                                         \
     }
 #define READS(ident, verb, path, in, out, fn, says)                                                \
-    ROW(ident, verb, "/api/" path, in, out, PERM_READ, LANE_READ, ROUTE_MLFLOW_AJAX, fn, says)
+    ROW(ident, verb, "/api/" path, in, out, PERM_READ, LANE_READ,                                  \
+        ROUTE_MLFLOW_AJAX | ROUTE_OBJECT, fn, says)
 #define WRITES(ident, verb, path, in, out, fn, says)                                               \
-    ROW(ident, verb, "/api/" path, in, out, PERM_WRITE, LANE_WRITE, ROUTE_MLFLOW_AJAX, fn, says)
+    ROW(ident, verb, "/api/" path, in, out, PERM_WRITE, LANE_WRITE,                                \
+        ROUTE_MLFLOW_AJAX | ROUTE_OBJECT, fn, says)
 #define DELETES(ident, verb, path, in, out, fn, says)                                              \
     ROW(ident, verb, "/api/" path, in, out, PERM_WRITE, LANE_WRITE,                                \
-        ROUTE_MLFLOW_AJAX | ROUTE_AUDIT, fn, says)
+        ROUTE_MLFLOW_AJAX | ROUTE_AUDIT | ROUTE_OBJECT, fn, says)
 #define T3 "3.0/mlflow/traces"
 #define T2 "2.0/mlflow/traces"
 
@@ -61,11 +63,12 @@ static const struct route rows[] = {
           api_trace_info_v2, "Gives a trace's description in the older form."),
 
     ROW("artifact", "GET", "/ajax-api/3.0/mlflow/get-trace-artifact", &in_trace_artifact, NULL,
-        PERM_READ, LANE_READ, 0, api_trace_artifact, "Sends a trace's spans as a file."),
+        PERM_READ, LANE_READ, ROUTE_OBJECT, api_trace_artifact, "Sends a trace's spans as a file."),
     ROW("artifact_v2", "GET", "/ajax-api/2.0/mlflow/get-trace-artifact", &in_trace_artifact, NULL,
-        PERM_READ, LANE_READ, 0, api_trace_artifact, "Sends a trace's spans as a file."),
+        PERM_READ, LANE_READ, ROUTE_OBJECT, api_trace_artifact, "Sends a trace's spans as a file."),
     ROW("unified", "GET", "/api/2.0/mlflow/unified-traces", NULL, NULL, PERM_READ, LANE_CALL,
-        ROUTE_MLFLOW_AJAX, api_trace_nothing, "Is declared and empty, as in MLflow."),
+        ROUTE_MLFLOW_AJAX | ROUTE_MEMBER, api_trace_nothing,
+        "Is declared and empty, as in MLflow."),
     ROW("online_details", "GET", "/api/2.0/mlflow/get-online-trace-details", NULL, NULL, PERM_READ,
         LANE_CALL, ROUTE_MLFLOW_AJAX, api_trace_nothing, "Is declared and empty, as in MLflow."),
 
@@ -75,7 +78,7 @@ static const struct route rows[] = {
      .perm = PERM_WRITE,
      .lane = LANE_WORK,
      .dialect = DIALECT_MLFLOW,
-     .flags = ROUTE_RAW_BODY | ROUTE_NO_LOG,
+     .flags = ROUTE_RAW_BODY | ROUTE_NO_LOG | ROUTE_OBJECT,
      .body_cap = 32u << 20,
      .fn = api_otlp,
      .summary = "Takes spans as OpenTelemetry exporters send them, protobuf or JSON."},

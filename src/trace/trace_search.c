@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "quern/access/access.h"
 #include "quern/base/arena.h"
 #include "quern/base/buf.h"
 #include "quern/base/str.h"
@@ -41,7 +42,7 @@ static int from_experiments(struct ctx *c, const struct strs *ids, const char *s
                 " JOIN experiment e ON e.id = j.value WHERE e.project_id = ?)",
                 "si", arena_strdup(c->arena, list.data), c->project);
     buf_free(&list);
-    return 0;
+    return access_object_filter(c, OBJECT_EXPERIMENT, "t.experiment_id", q);
 }
 
 static int add_orders(struct ctx *c, const struct strs *orders, struct sql *q) {

@@ -29,17 +29,19 @@ static int unknown(struct ctx *c, const char *id) {
     return fail(c, ERR_NOT_FOUND, "No Experiment with id=%s exists", id);
 }
 
-static int find_text(struct ctx *c, const char *id, struct experiment *out) {
+static int find_text(struct ctx *c, const char *id, enum object_need need, struct experiment *out) {
     long long number = 0;
     int rc = experiment_number(c, id, &number);
     if (rc)
         return rc;
     rc = experiment_find(c, number, out);
-    return rc < 0 ? rc : rc == 0 ? unknown(c, id) : 0;
+    if (rc <= 0)
+        return rc < 0 ? rc : unknown(c, id);
+    return access_object(c, OBJECT_EXPERIMENT, out->id, need);
 }
 
 int experiment_get(struct ctx *c, const char *id, struct experiment *out) {
-    int rc = find_text(c, id, out);
+    int rc = find_text(c, id, OBJECT_READ, out);
     return rc ? rc : experiment_load_tags(c, out, 1);
 }
 
@@ -49,11 +51,12 @@ int experiment_get_by_name(struct ctx *c, const char *name, struct experiment *o
         return rc;
     if (rc == 0)
         return fail(c, ERR_NOT_FOUND, "Could not find experiment with name '%s'", name);
-    return experiment_load_tags(c, out, 1);
+    rc = access_object(c, OBJECT_EXPERIMENT, out->id, OBJECT_READ);
+    return rc ? rc : experiment_load_tags(c, out, 1);
 }
 
 int experiment_active(struct ctx *c, const char *id, struct experiment *out) {
-    int rc = find_text(c, id, out);
+    int rc = find_text(c, id, OBJECT_EDIT, out);
     if (rc)
         return rc;
     if (strcmp(out->lifecycle_stage, "active") != 0)
@@ -66,7 +69,7 @@ int experiment_active(struct ctx *c, const char *id, struct experiment *out) {
 int experiment_for_read(struct ctx *c, const char *experiment_id, int64_t *id,
                         const char **location) {
     struct experiment e;
-    int rc = find_text(c, experiment_id, &e);
+    int rc = find_text(c, experiment_id, OBJECT_READ, &e);
     if (!rc) {
         *id = e.id;
         *location = e.artifact_location;
@@ -108,6 +111,8 @@ int experiment_create(struct ctx *c, const char *name, const char *location,
                       const struct list *tags, int64_t *id) {
     int rc = experiment_writer_check(c);
     if (!rc)
+        rc = access_object_make(c, OBJECT_EXPERIMENT);
+    if (!rc)
         rc = items_check(c, "tags", tags->n);
     if (!rc)
         rc = text_limit(c, "name", name, NAME_MAX_POINTS);
@@ -134,7 +139,7 @@ int experiment_create(struct ctx *c, const char *name, const char *location,
     rc = experiment_insert(c, name, location, id);
     for (size_t i = 0; rc >= 0 && i < tags->n; i++)
         rc = experiment_put_tag(c, *id, t[i].key, t[i].value ? t[i].value : "");
-    return rc < 0 ? rc : 0;
+    return rc < 0 ? rc : access_object_created(c, OBJECT_EXPERIMENT, *id);
 }
 
 /* What the daemon itself writes goes to its own store, whatever root clients have. */
@@ -157,6 +162,9 @@ int experiment_ensure(struct ctx *c, const char *name, int64_t *id) {
     if (rc == 0)
         return ensure_new(c, name, id);
     *id = e.id;
+    rc = access_object(c, OBJECT_EXPERIMENT, e.id, OBJECT_EDIT);
+    if (rc)
+        return rc;
     if (strcmp(e.lifecycle_stage, "active") != 0)
         return fail(c, ERR_INVALID,
                     "The experiment %s must be in the 'active' state. Current state is deleted.",
@@ -168,7 +176,7 @@ int experiment_rename(struct ctx *c, const char *id, const char *name) {
     struct experiment e, other;
     int rc = experiment_writer_check(c);
     if (!rc)
-        rc = find_text(c, id, &e);
+        rc = find_text(c, id, OBJECT_EDIT, &e);
     if (!rc)
         rc = text_limit(c, "name", name, NAME_MAX_POINTS);
     if (rc)
@@ -185,7 +193,7 @@ static int move(struct ctx *c, const char *id, bool delete) {
     struct experiment e;
     int rc = experiment_writer_check(c);
     if (!rc)
-        rc = find_text(c, id, &e);
+        rc = find_text(c, id, OBJECT_DELETE, &e);
     if (rc)
         return rc;
     bool deleted = strcmp(e.lifecycle_stage, "deleted") == 0;

@@ -5,6 +5,7 @@
 #include "experiment.h"
 #include "experiment_store.h"
 #include "filter_sql.h"
+#include "quern/access/access.h"
 #include "quern/base/arena.h"
 #include "quern/base/str.h"
 #include "quern/core/ctx.h"
@@ -142,7 +143,9 @@ int experiment_search(struct ctx *c, const struct experiment_search *in,
         sql_add(c, &q, " AND e.deleted = 1", "");
     else if (!str_eq(in->view_type, "ALL"))
         sql_add(c, &q, " AND e.deleted = 0", "");
-    rc = emit_filter(c, &q, in->filter);
+    rc = access_object_filter(c, OBJECT_EXPERIMENT, "e.id", &q);
+    if (!rc)
+        rc = emit_filter(c, &q, in->filter);
     if (!rc)
         rc = emit_order(c, &q, &in->order_by);
     return rc ? rc : read_page(c, &q, limit, offset, out);

@@ -33,18 +33,19 @@ static int name_check(struct ctx *c, const char *name) {
 }
 
 static int find_living(struct ctx *c, const char *model_id, bool allow_deleted,
-                       struct logged_model *m) {
+                       enum object_need need, struct logged_model *m) {
     int rc = logged_model_find(c, model_id, m);
     if (rc < 0)
         return rc;
     if (rc == 0 || (m->info->deleted && !allow_deleted))
         return fail(c, ERR_NOT_FOUND, "Logged model with ID '%s' not found.", model_id);
-    return 0;
+    return access_object(c, OBJECT_EXPERIMENT, m->info->experiment, need);
 }
 
 /* For changes: a run token may touch the models of its own run only. */
-static int find_own(struct ctx *c, const char *model_id, struct logged_model *m) {
-    int rc = find_living(c, model_id, false, m);
+static int find_own(struct ctx *c, const char *model_id, enum object_need need,
+                    struct logged_model *m) {
+    int rc = find_living(c, model_id, false, need, m);
     return rc ? rc : access_check_run(c, m->info->source_run_id);
 }
 
@@ -118,14 +119,14 @@ int logged_model_create(struct ctx *c, const struct logged_model_wish *in,
 int logged_model_read(struct ctx *c, const char *model_id, bool allow_deleted,
                       struct logged_model **out) {
     *out = ARENA_NEW(c->arena, struct logged_model);
-    int rc = find_living(c, model_id, allow_deleted, *out);
+    int rc = find_living(c, model_id, allow_deleted, OBJECT_READ, *out);
     return rc ? rc : logged_model_fill(c, *out, 1);
 }
 
 int logged_model_finalize(struct ctx *c, const char *model_id, const char *status,
                           struct logged_model **out) {
     struct logged_model m;
-    int rc = find_own(c, model_id, &m);
+    int rc = find_own(c, model_id, OBJECT_EDIT, &m);
     if (!rc)
         rc = logged_model_write_status(c, m.info->row, status);
     return rc < 0 ? rc : reread(c, model_id, out);
@@ -133,7 +134,7 @@ int logged_model_finalize(struct ctx *c, const char *model_id, const char *statu
 
 int logged_model_delete(struct ctx *c, const char *model_id) {
     struct logged_model m;
-    int rc = find_own(c, model_id, &m);
+    int rc = find_own(c, model_id, OBJECT_DELETE, &m);
     if (!rc)
         rc = logged_model_write_deleted(c, m.info->row);
     return rc < 0 ? rc : 0;
@@ -142,7 +143,7 @@ int logged_model_delete(struct ctx *c, const char *model_id) {
 int logged_model_set_tags(struct ctx *c, const char *model_id, const struct list *tags,
                           struct logged_model **out) {
     struct logged_model m;
-    int rc = find_own(c, model_id, &m);
+    int rc = find_own(c, model_id, OBJECT_EDIT, &m);
     if (!rc)
         rc = put_tags(c, m.info->row, tags);
     return rc ? rc : reread(c, model_id, out);
@@ -151,7 +152,7 @@ int logged_model_set_tags(struct ctx *c, const char *model_id, const struct list
 int logged_model_delete_tag(struct ctx *c, const char *model_id, const char *key) {
     struct logged_model m;
     bool was = false;
-    int rc = find_own(c, model_id, &m);
+    int rc = find_own(c, model_id, OBJECT_EDIT, &m);
     if (!rc)
         rc = logged_model_erase_tag(c, m.info->row, key, &was);
     if (rc >= 0 && !was)
@@ -164,7 +165,7 @@ int logged_model_log_params(struct ctx *c, const char *model_id, const struct li
     struct logged_model m;
     int rc = items_check(c, "params", params->n);
     if (!rc)
-        rc = find_own(c, model_id, &m);
+        rc = find_own(c, model_id, OBJECT_EDIT, &m);
     if (!rc)
         rc = logged_model_fill(c, &m, 1);
     const struct pair *old = rc ? NULL : m.data->params.items, *p = params->items;
@@ -181,7 +182,7 @@ int logged_model_log_params(struct ctx *c, const char *model_id, const struct li
 
 int logged_model_row_of(struct ctx *c, const char *model_id, int64_t *row) {
     struct logged_model m;
-    int rc = find_living(c, model_id, false, &m);
+    int rc = find_living(c, model_id, false, OBJECT_EDIT, &m);
     if (!rc)
         *row = m.info->row;
     return rc;
@@ -193,11 +194,15 @@ int logged_model_measured(struct ctx *c, int64_t row, const char *run_id,
     return rc < 0 ? rc : 0;
 }
 
-/* What a run's token calls made by its run is not the model of another run. */
+/* What a run's token calls made by its run is not the model of another run, nor one of an
+ * experiment that the caller may not change. */
 int logged_model_claim(struct ctx *c, const char *model_id) {
     struct logged_model m;
-    int rc = c->who.run_id ? logged_model_find(c, model_id, &m) : 0;
-    return rc > 0 ? access_check_run(c, m.info->source_run_id) : rc;
+    int rc = logged_model_find(c, model_id, &m);
+    if (rc <= 0)
+        return rc;
+    rc = access_check_run(c, m.info->source_run_id);
+    return rc ? rc : access_object(c, OBJECT_EXPERIMENT, m.info->experiment, OBJECT_EDIT);
 }
 
 static void release_tree(void *tree) {
@@ -229,7 +234,7 @@ int logged_model_registered(struct ctx *c, const char *model_id, const char *nam
                             int64_t version) {
     struct logged_model m;
     char *old = NULL;
-    int rc = find_own(c, model_id, &m);
+    int rc = find_own(c, model_id, OBJECT_READ, &m);
     if (!rc)
         rc = logged_model_read_tag(c, m.info->row, TAG_VERSIONS, &old);
     if (rc < 0)
@@ -263,7 +268,7 @@ static void tell(struct ctx *c, const struct logged_model *m, struct logged_mode
 
 int logged_model_get(struct ctx *c, const char *model_id, struct logged_model_info *out) {
     struct logged_model m;
-    int rc = find_living(c, model_id, false, &m);
+    int rc = find_living(c, model_id, false, OBJECT_READ, &m);
     if (!rc)
         tell(c, &m, out);
     return rc;
@@ -279,5 +284,5 @@ int logged_model_of_run(struct ctx *c, const char *run_id, const char *name,
         return fail(c, ERR_NOT_FOUND, "Run %s has no ready logged model%s%s", run_id,
                     name ? " named " : "", name ? name : "");
     tell(c, &m, out);
-    return 0;
+    return access_object(c, OBJECT_EXPERIMENT, m.info->experiment, OBJECT_READ);
 }

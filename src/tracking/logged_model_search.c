@@ -5,6 +5,7 @@
 #include "filter_sql.h"
 #include "key.h"
 #include "logged_model.h"
+#include "quern/access/access.h"
 #include "quern/base/arena.h"
 #include "quern/base/str.h"
 #include "quern/core/ctx.h"
@@ -207,6 +208,7 @@ int logged_model_search(struct ctx *c, const struct logged_model_search *in,
             " AND m.experiment_id",
             "i", c->project);
     filter_emit_ids(c, &q, ids, in->experiment_ids.n);
+    rc = access_object_filter(c, OBJECT_EXPERIMENT, "m.experiment_id", &q);
     for (size_t i = 0; !rc && i < f.n; i++) {
         sql_add(c, &q, " AND ", "");
         rc = emit_clause(c, &q, &f.clauses[i], &in->datasets);

@@ -7,6 +7,7 @@
 #include "metric_interval.h"
 #include "metric_store.h"
 #include "metric_view.h"
+#include "quern/access/access.h"
 #include "quern/base/arena.h"
 #include "quern/core/ctx.h"
 #include "quern/core/page.h"
@@ -22,7 +23,11 @@
 static int find_series(struct ctx *c, const char *run_id, const char *key, struct run_ref *r,
                        int64_t *id) {
     int rc = run_find_ref(c, run_id, r);
-    return rc > 0 ? run_key_find(c, r->experiment, key, id) : rc;
+    access_object_nothing(c); /* an unknown run has no points, which is no error */
+    if (rc <= 0)
+        return rc;
+    rc = access_object(c, OBJECT_EXPERIMENT, r->experiment, OBJECT_READ);
+    return rc ? rc : run_key_find(c, r->experiment, key, id);
 }
 
 /* Appends points `skip` to `skip + take - 1` of a series as the wire has them. */

@@ -23,20 +23,25 @@
 #define TAG_COMMIT "mlflow.source.git.commit"
 #define TAG_HISTORY "mlflow.log-model.history"
 
-int run_for_read(struct ctx *c, const char *run_id, struct run_ref *out) {
+static int run_for(struct ctx *c, const char *run_id, enum object_need need, struct run_ref *out) {
     int rc = run_find_ref(c, run_id, out);
     if (rc == 0)
         return fail(c, ERR_NOT_FOUND, "Run with id=%s not found", run_id);
-    return rc < 0 ? rc : 0;
+    return rc < 0 ? rc : access_object(c, OBJECT_EXPERIMENT, out->experiment, need);
 }
 
-static int for_change(struct ctx *c, const char *run_id, struct run_ref *out) {
+int run_for_read(struct ctx *c, const char *run_id, struct run_ref *out) {
+    return run_for(c, run_id, OBJECT_READ, out);
+}
+
+static int for_change(struct ctx *c, const char *run_id, enum object_need need,
+                      struct run_ref *out) {
     int rc = access_check_run(c, run_id);
-    return rc ? rc : run_for_read(c, run_id, out);
+    return rc ? rc : run_for(c, run_id, need, out);
 }
 
 int run_for_write(struct ctx *c, const char *run_id, struct run_ref *out) {
-    int rc = for_change(c, run_id, out);
+    int rc = for_change(c, run_id, OBJECT_EDIT, out);
     if (!rc && !out->active)
         return fail(c, ERR_INVALID,
                     "The run %s must be in the 'active' state. Current state is deleted.", run_id);
@@ -153,7 +158,7 @@ int run_exists(struct ctx *c, const char *run_id, int64_t *experiment_id, bool *
 
 int run_set_deleted(struct ctx *c, const char *run_id, bool deleted) {
     struct run_ref r;
-    int rc = for_change(c, run_id, &r);
+    int rc = for_change(c, run_id, OBJECT_DELETE, &r);
     if (!rc)
         rc = run_write_deleted(c, r.row, deleted);
     return rc < 0 ? rc : 0;

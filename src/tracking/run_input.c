@@ -6,6 +6,7 @@
 #include "filter_sql.h"
 #include "key.h"
 #include "logged_model.h"
+#include "quern/access/access.h"
 #include "quern/base/arena.h"
 #include "quern/base/str.h"
 #include "quern/core/ctx.h"
@@ -156,6 +157,7 @@ int dataset_search(struct ctx *c, const struct strs *experiment_ids, struct list
             " AND t.name = 'mlflow.data.context' WHERE e.project_id = ? AND d.experiment_id",
             "i", c->project);
     filter_emit_ids(c, &q, ids, experiment_ids->n);
+    (void)access_object_filter(c, OBJECT_EXPERIMENT, "d.experiment_id", &q);
     sql_add(c, &q, " LIMIT ?", "i", (int64_t)SUMMARY_ROWS);
     struct stmt *st = sql_query(c, &q);
     int rc;

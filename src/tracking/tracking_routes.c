@@ -11,14 +11,14 @@
     }
 #define READS_OF(shown_by, ident, verb, path, in, out, fn, says)                                   \
     ROW_OF(shown_by, ident, verb, "/api/2.0/mlflow/" path, in, out, PERM_READ, LANE_READ,          \
-           ROUTE_MLFLOW_AJAX, fn, says)
+           ROUTE_MLFLOW_AJAX | ROUTE_OBJECT, fn, says)
 #define WRITES_OF(shown_by, ident, verb, path, in, out, fn, says)                                  \
     ROW_OF(shown_by, ident, verb, "/api/2.0/mlflow/" path, in, out, PERM_WRITE, LANE_WRITE,        \
-           ROUTE_MLFLOW_AJAX, fn, says)
+           ROUTE_MLFLOW_AJAX | ROUTE_OBJECT, fn, says)
 /* Changes of standing: kept in the audit chain. The data of runs is too much for it. */
 #define CHANGES_OF(shown_by, ident, verb, path, in, out, fn, says)                                 \
     ROW_OF(shown_by, ident, verb, "/api/2.0/mlflow/" path, in, out, PERM_WRITE, LANE_WRITE,        \
-           ROUTE_MLFLOW_AJAX | ROUTE_AUDIT, fn, says)
+           ROUTE_MLFLOW_AJAX | ROUTE_AUDIT | ROUTE_OBJECT, fn, says)
 
 #define ROW(ident, ...) ROW_OF(NULL, ident, __VA_ARGS__)
 #define READS(ident, ...) READS_OF(NULL, ident, __VA_ARGS__)
@@ -51,8 +51,8 @@ static const struct route rows[] = {
                &in_experiment_tag_key, NULL, api_experiment_delete_tag,
                "Removes a tag of an experiment."),
     ROW("experiments.search_datasets", "POST", "/ajax-api/2.0/mlflow/experiments/search-datasets",
-        &in_dataset_search, &out_dataset_page, PERM_READ, LANE_READ, 0, api_dataset_search,
-        "Lists the data sets that runs of some experiments read."),
+        &in_dataset_search, &out_dataset_page, PERM_READ, LANE_READ, ROUTE_OBJECT,
+        api_dataset_search, "Lists the data sets that runs of some experiments read."),
 
     CHANGES("runs.create", "POST", "runs/create", &in_run_create, &out_run, api_run_create,
             "Starts a run."),
@@ -89,12 +89,13 @@ static const struct route rows[] = {
      .in = &in_run_events,
      .perm = PERM_READ,
      .lane = LANE_READ,
+     .flags = ROUTE_OBJECT,
      .fn = api_run_events,
      .summary = "Streams a run's state and every change as server-sent events until it ends."},
     READS("metrics.history", "GET", "metrics/get-history", &in_history, &out_history, api_history,
           "Gives all points of a run's metric."),
     ROW("metrics.history_bulk", "GET", "/ajax-api/2.0/mlflow/metrics/get-history-bulk",
-        &in_history_bulk, &out_history_bulk, PERM_READ, LANE_READ, 0, api_history_bulk,
+        &in_history_bulk, &out_history_bulk, PERM_READ, LANE_READ, ROUTE_OBJECT, api_history_bulk,
         "Gives the points of a metric for several runs."),
     READS("metrics.history_interval", "GET", "metrics/get-history-bulk-interval",
           &in_history_interval, &out_history_bulk, api_history_interval,
@@ -106,12 +107,13 @@ static const struct route rows[] = {
      .out = &out_metric_sample,
      .perm = PERM_READ,
      .lane = LANE_READ,
+     .flags = ROUTE_OBJECT,
      .fn = api_metric_sample,
      .summary = "Gives a metric of a run in few of its own points, for charts."},
     READS("artifacts.list", "GET", "artifacts/list", &in_artifact_list, &out_artifact_list,
           api_artifact_list, "Lists one folder of a run's artifacts."),
-    ROW("artifacts.get", "GET", "/get-artifact", &in_artifact_get, NULL, PERM_READ, LANE_READ, 0,
-        api_artifact_get, "Sends one artifact of a run."),
+    ROW("artifacts.get", "GET", "/get-artifact", &in_artifact_get, NULL, PERM_READ, LANE_READ,
+        ROUTE_OBJECT, api_artifact_get, "Sends one artifact of a run."),
 
     CHANGES("logged_models.create", "POST", "logged-models", &in_logged_model_create,
             &out_logged_model, api_logged_model_create, "Makes a logged model."),
@@ -139,10 +141,12 @@ static const struct route rows[] = {
           "Lists one folder of a logged model's files."),
     ROW("logged_models.file", "GET",
         "/ajax-api/2.0/mlflow/logged-models/{model_id}/artifacts/files", &in_logged_model_file,
-        NULL, PERM_READ, LANE_READ, 0, api_logged_model_file, "Sends one file of a logged model."),
+        NULL, PERM_READ, LANE_READ, ROUTE_OBJECT, api_logged_model_file,
+        "Sends one file of a logged model."),
 
     ROW("server_info", "GET", "/api/3.0/mlflow/server-info", NULL, &out_server_info, PERM_READ,
-        LANE_CALL, ROUTE_MLFLOW_AJAX, api_server_info, "Tells clients what the server can do."),
+        LANE_CALL, ROUTE_MLFLOW_AJAX | ROUTE_MEMBER, api_server_info,
+        "Tells clients what the server can do."),
 };
 
 const struct route_list tracking_routes = {.rows = rows, .n = ARRAY_LEN(rows)};
