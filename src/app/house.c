@@ -15,6 +15,7 @@
 #include "page.h"
 #include "quern/access/access.h"
 #include "quern/artifact/artifact.h"
+#include "quern/artifact/grant.h"
 #include "quern/artifact/place.h"
 #include "quern/base/arena.h"
 #include "quern/base/buf.h"
@@ -264,6 +265,14 @@ static int start_rooms(struct config *c, struct buf *error) {
         return -1;
     }
     house.artifacts = true;
+    artifact_upload_keep(config_int(c, CONFIG_UPLOAD_KEEP_MS));
+    struct grant_options grants = {.data = house.data,
+                                   .public_url = config_str(c, CONFIG_PUBLIC_URL),
+                                   .tls = config_str(c, CONFIG_TLS_CERT)[0] != '\0',
+                                   .behind_proxy = config_bool(c, CONFIG_BEHIND_PROXY)};
+    if (grants_open(&grants, error) != 0) {
+        return -1;
+    }
     if (artifact_root_open(config_str(c, CONFIG_ARTIFACT_ROOT), dir_path(house.data), error) != 0 ||
         settle_experiments(error) != 0) {
         return -1;
@@ -402,6 +411,7 @@ void house_stop(void) {
     page_close();
     access_stop(house.access);
     if (house.artifacts) {
+        grants_close();
         artifact_root_close();
         artifacts_close();
     }

@@ -84,6 +84,14 @@ static void sweep(struct ctx *c, void *arg) {
         }
         err_clear(c);
     }
+    int64_t gone = 0;
+    int rc = artifact_uploads_sweep(c, &gone);
+    if (rc != 0) {
+        log_warn("housekeeping", "cannot give up old uploads: %s",
+                 c->err.message ? c->err.message : "the writer is busy");
+    } else if (gone > 0) {
+        log_info("housekeeping", "gave up %lld uploads in parts", (long long)gone);
+    }
     atomic_store(&sweeping, false);
 }
 

@@ -4,6 +4,7 @@
 #include "page.h"
 #include "quern/access/access.h"
 #include "quern/artifact/artifact.h"
+#include "quern/artifact/grant.h"
 #include "quern/base/arena.h"
 #include "quern/genai/genai.h"
 #include "quern/graphql/graphql.h"
@@ -16,10 +17,10 @@
 #include "quern/webhook/webhook.h"
 
 static const struct route_list *const rooms[] = {
-    &guide_routes,   &page_routes,       &ops_routes,      &backup_routes,   &principal_routes,
-    &token_routes,   &project_routes,    &artifact_routes, &lineage_routes,  &tracking_routes,
-    &trace_routes,   &assessment_routes, &registry_routes, &pipeline_routes, &serving_routes,
-    &graphql_routes, &side_door_routes,  &webhook_routes,
+    &guide_routes,    &page_routes,     &ops_routes,      &backup_routes,     &principal_routes,
+    &token_routes,    &project_routes,  &artifact_routes, &upload_routes,     &grant_routes,
+    &lineage_routes,  &tracking_routes, &trace_routes,    &assessment_routes, &registry_routes,
+    &pipeline_routes, &serving_routes,  &graphql_routes,  &side_door_routes,  &webhook_routes,
 };
 
 const struct route_list *house_routes(void) {

@@ -81,6 +81,8 @@ int artifact_list(struct ctx *c, const char *dir, struct artifact_entries *out) 
     int rc = *dir ? artifact_check_path(c, dir) : 0;
     if (rc == 0)
         rc = artifact_store_level(c, dir, out);
+    if (rc == 0)
+        rc = artifact_permit_list(c, dir, out);
     /* "a.txt" sorts before "a/" in the table but after "a" in a listing. */
     if (rc == 0 && out->n > 1)
         qsort(out->items, out->n, sizeof(*out->items), by_path);
@@ -89,6 +91,8 @@ int artifact_list(struct ctx *c, const char *dir, struct artifact_entries *out) 
 
 int artifact_list_tree(struct ctx *c, const char *dir, struct artifact_entries *out) {
     int rc = *dir ? artifact_check_path(c, dir) : 0;
+    if (rc == 0)
+        rc = artifact_permit(c, dir, OBJECT_READ);
     return rc == 0 ? artifact_store_tree(c, dir, out) : rc;
 }
 
@@ -96,6 +100,8 @@ int artifact_send(struct ctx *c, const char *path) {
     struct artifact_entry e;
     int fd, rc = artifact_stat(c, path, &e);
     int64_t size;
+    if (rc == 0)
+        rc = artifact_permit(c, path, OBJECT_READ);
     if (rc != 0)
         return rc;
     if (e.is_dir)

@@ -5,6 +5,7 @@
 
 #include "artifact_store.h"
 #include "blob.h"
+#include "caller.h"
 #include "quern/access/access.h"
 #include "quern/artifact/artifact.h"
 #include "quern/base/arena.h"
@@ -36,50 +37,6 @@ struct list_out {
 SHAPE(shape_artifact_list_out, "ArtifactListing", struct list_out,
       FIELD_SUB(struct list_out, files, T_LIST, 0, &shape_artifact_file, "Entries by name"));
 
-static artifact_model_run *model_run;
-
-void artifact_model_owner(artifact_model_run *fn) {
-    model_run = fn;
-}
-
-/* "m-..." of "<experiment>/models/m-...", NULL for other paths. */
-static const char *model_of(struct ctx *c, const char *path) {
-    const char *slash = strchr(path, '/');
-    if (!slash || strncmp(slash, "/models/m-", 10) != 0)
-        return NULL;
-    const char *id = slash + 8;
-    return arena_strndup(c->arena, id, strcspn(id, "/"));
-}
-
-/* A run's token writes below its own run, and below the logged models of it. Whose a model is, only
- * check_model can tell. */
-static int check_caller(struct ctx *c, const char *path) {
-    const char *slash = strchr(path, '/');
-    if (!c->who.run_id)
-        return 0;
-    if (!slash)
-        return fail(c, ERR_FORBIDDEN, "A run's token may write only below that run.");
-    if (model_of(c, path))
-        return 0;
-    const char *second = slash + 1;
-    size_t n = strcspn(second, "/");
-    return access_check_run(c, arena_strndup(c->arena, second, n));
-}
-
-/* Needs the database, so an upload comes to it at its end. */
-static int check_model(struct ctx *c, const char *path) {
-    const char *id = c->who.run_id ? model_of(c, path) : NULL;
-    const char *run_id = "";
-    if (!id)
-        return 0;
-    int rc = model_run ? model_run(c, id, &run_id) : 0;
-    if (rc == -ERR_NOT_FOUND) {
-        err_clear(c);
-        rc = 0;
-    }
-    return rc ? rc : access_check_run(c, run_id ? run_id : "");
-}
-
 struct upload {
     struct blob_writer *writer;
 };
@@ -89,7 +46,7 @@ static int upload_begin(struct ctx *c, const void *in, void **state) {
     struct blob_writer *w;
     int rc = artifact_check_path(c, p->path);
     if (rc == 0)
-        rc = check_caller(c, p->path);
+        rc = caller_check(c, p->path);
     if (rc == 0)
         rc = blob_begin(c, &w);
     if (rc != 0)
@@ -121,7 +78,9 @@ struct named {
 
 static int link_op(struct ctx *c, void *arg) {
     const struct named *n = arg;
-    int rc = check_model(c, n->path);
+    int rc = artifact_permit(c, n->path, OBJECT_EDIT);
+    if (rc == 0)
+        rc = caller_check_model(c, n->path);
     if (rc == 0)
         rc = artifact_link(c, n->path, n->sha256, n->size);
     if (rc == 0)
@@ -159,9 +118,11 @@ static int artifact_delete(struct ctx *c, const void *in, void *out) {
     (void)out;
     int rc = artifact_check_path(c, p->path);
     if (rc == 0)
-        rc = check_caller(c, p->path);
+        rc = caller_check(c, p->path);
     if (rc == 0)
-        rc = check_model(c, p->path);
+        rc = caller_check_model(c, p->path);
+    if (rc == 0)
+        rc = artifact_permit(c, p->path, OBJECT_DELETE);
     return rc == 0 ? artifact_unlink_tree(c, p->path) : rc;
 }
 
@@ -188,20 +149,6 @@ static int artifact_listing(struct ctx *c, const void *in, void *out) {
     return 0;
 }
 
-static int no_multipart_upload(struct ctx *c, const void *in, void *out) {
-    (void)in;
-    (void)out;
-    return fail(c, ERR_NOT_IMPLEMENTED,
-                "Multipart upload is not supported for the current artifact repository");
-}
-
-static int no_multipart_download(struct ctx *c, const void *in, void *out) {
-    (void)in;
-    (void)out;
-    return fail(c, ERR_NOT_IMPLEMENTED,
-                "Multipart download is not supported for the current artifact repository");
-}
-
 struct blob_in {
     const char *sha256;
 };
@@ -218,7 +165,7 @@ static int blob_download(struct ctx *c, const void *in, void *out) {
     if (!blob_sha_ok(sha256))
         return fail_field(c, ERR_INVALID, "sha256",
                           "A digest is 64 lower-case hexadecimal digits.");
-    if ((rc = artifact_store_in_project(c, sha256, &found)) != 0)
+    if ((rc = artifact_permit_blob(c, sha256, &found)) != 0)
         return rc;
     if (!found)
         return fail(c, ERR_NOT_FOUND, "No artifact of this project has the digest %s.", sha256);
@@ -258,15 +205,6 @@ static int collect(struct ctx *c, const void *in, void *out) {
 }
 
 #define PROXY "/api/2.0/mlflow-artifacts/"
-
-/* The three calls of a multipart upload are refused alike. */
-#define MULTIPART(verb)                                                                            \
-    {                                                                                              \
-        .id = "artifact.proxy.mpu-" verb, .method = "POST",                                        \
-        .path = PROXY "mpu/" verb "/{path...}", .in = &shape_artifact_path, .perm = PERM_WRITE,    \
-        .lane = LANE_CALL, .dialect = DIALECT_MLFLOW, .flags = ROUTE_MLFLOW_AJAX,                  \
-        .fn = no_multipart_upload, .summary = "Answers 501: clients fall back on a plain upload."  \
-    }
 
 static const struct route rows[] = {
     {.id = "artifact.proxy.list",
@@ -310,19 +248,6 @@ static const struct route rows[] = {
      .flags = ROUTE_MLFLOW_AJAX | ROUTE_AUDIT,
      .fn = artifact_delete,
      .summary = "Removes a file or a folder with all below it; an absent one is fine."},
-    MULTIPART("create"),
-    MULTIPART("complete"),
-    MULTIPART("abort"),
-    {.id = "artifact.proxy.presigned",
-     .method = "GET",
-     .path = PROXY "presigned/{path...}",
-     .in = &shape_artifact_path,
-     .perm = PERM_READ,
-     .lane = LANE_CALL,
-     .dialect = DIALECT_MLFLOW,
-     .flags = ROUTE_MLFLOW_AJAX,
-     .fn = no_multipart_download,
-     .summary = "Answers 501: clients fall back on a plain download."},
     {.id = "artifact.blobs.get",
      .method = "GET",
      .path = "/api/v1/blobs/{sha256}",

@@ -24,6 +24,7 @@
 
 #define WRITEBACK_STEP (8u << 20) /* start writing out early, so that the last fsync is short */
 #define READ_CHUNK (256u << 10)
+#define UPLOAD_KEEP_MS (24 * 3600 * 1000LL)
 
 struct blob_writer {
     int fd;
@@ -84,14 +85,18 @@ int blob_discard(const char *sha256, char trash[64]) {
 
 int artifacts_open(struct db *db, struct dir *data, uint64_t upload_cap, int64_t gc_grace_ms,
                    struct buf *error) {
-    blob_store =
-        (struct blob_store){.db = db, .upload_cap = upload_cap, .gc_grace_ms = gc_grace_ms};
+    blob_store = (struct blob_store){.db = db,
+                                     .upload_cap = upload_cap,
+                                     .gc_grace_ms = gc_grace_ms,
+                                     .upload_keep_ms = UPLOAD_KEEP_MS};
     struct arena *a = arena_new();
     char **left = NULL;
     size_t n = 0;
     int rc = dir_open_sub(data, "blobs", true, &blob_store.blobs);
     if (rc == 0)
         rc = dir_open_sub(data, "tmp", true, &blob_store.tmp);
+    if (rc == 0)
+        rc = dir_open_sub(data, "uploads", true, &blob_store.uploads);
     if (rc == 0)
         rc = dir_sync(data, NULL);
     if (rc == 0)
@@ -115,8 +120,35 @@ void artifacts_close(void) {
         dir_close(blob_store.blobs);
     if (blob_store.tmp)
         dir_close(blob_store.tmp);
-    blob_store.blobs = blob_store.tmp = NULL;
+    if (blob_store.uploads)
+        dir_close(blob_store.uploads);
+    blob_store.blobs = blob_store.tmp = blob_store.uploads = NULL;
     pin_close();
+}
+
+/* Of at most `most` bytes; *size of them were there. 0 or -errno. */
+static int hash_file(int fd, int64_t most, int64_t *size, char hex[65]) {
+    char *chunk = mem_alloc(READ_CHUNK);
+    unsigned char digest[32];
+    struct sha256 *h = sha256_new();
+    int error = 0;
+    *size = 0;
+    while (!error && *size < most) {
+        int64_t left = most - *size;
+        ssize_t n = pread(fd, chunk, left < (int64_t)READ_CHUNK ? (size_t)left : READ_CHUNK, *size);
+        if (n == 0)
+            break;
+        if (n > 0) {
+            sha256_add(h, chunk, (size_t)n);
+            *size += n;
+        } else if (errno != EINTR) {
+            error = errno;
+        }
+    }
+    free(chunk);
+    sha256_end(h, digest);
+    hex_encode(digest, sizeof(digest), hex);
+    return -error;
 }
 
 static int open_tmp(struct blob_writer *w) {
@@ -273,6 +305,23 @@ int blob_end(struct ctx *c, struct blob_writer *w, char sha256[65], int64_t *siz
     return blob_fail(c, "Storing an artifact", rc);
 }
 
+int blob_adopt(struct ctx *c, int fd, int64_t size, char sha256[65]) {
+    struct blob_writer w = {.fd = fd, .size = (uint64_t)size};
+    int64_t hashed = 0;
+    int rc = hash_file(fd, size, &hashed, sha256);
+    if (rc == 0 && hashed != size)
+        rc = -ENODATA;
+    if (rc != 0)
+        return blob_fail(c, "Reading an artifact", rc);
+    metric_add(METRIC_BLOB_BYTES, (double)size, NULL, NULL, NULL);
+    pin_take(sha256);
+    rc = settle(c, &w, sha256);
+    if (rc == 0)
+        return 0;
+    pin_drop(sha256);
+    return blob_fail(c, "Storing an artifact", rc);
+}
+
 int blob_put(struct ctx *c, const void *data, size_t n, char sha256[65]) {
     struct blob_writer *w;
     int rc = blob_begin(c, &w);
@@ -307,24 +356,10 @@ int blob_open(struct ctx *c, const char *sha256, int *fd, int64_t *size) {
 }
 
 int blob_match(struct ctx *c, int fd, const char *sha256) {
-    char *chunk = mem_alloc(READ_CHUNK), hex[65];
-    unsigned char digest[32];
-    struct sha256 *h = sha256_new();
-    off_t at = 0;
-    ssize_t n;
-    while ((n = pread(fd, chunk, READ_CHUNK, at)) > 0 || (n < 0 && errno == EINTR)) {
-        if (n < 0)
-            continue;
-        sha256_add(h, chunk, (size_t)n);
-        at += n;
-    }
-    int error = n < 0 ? errno : 0;
-    free(chunk);
-    sha256_end(h, digest);
-    if (error)
-        return blob_fail(c, "Reading an artifact", error);
-    hex_encode(digest, sizeof(digest), hex);
-    return strcmp(hex, sha256) == 0;
+    char hex[65];
+    int64_t size;
+    int rc = hash_file(fd, INT64_MAX, &size, hex);
+    return rc ? blob_fail(c, "Reading an artifact", rc) : strcmp(hex, sha256) == 0;
 }
 
 static int damaged(struct ctx *c, const char *sha256) {

@@ -11,7 +11,8 @@ struct dir;
 
 struct blob_store {
     struct db *db;
-    struct dir *blobs, *tmp;
+    struct dir *blobs, *tmp, *uploads;
+    int64_t upload_keep_ms;
     uint64_t upload_cap;
     int64_t gc_grace_ms;
     bool named_tmp;                  /* no O_TMPFILE here: random names in tmp instead */
@@ -32,5 +33,9 @@ int blob_fail(struct ctx *c, const char *what, int error);
 int blob_discard(const char *sha256, char trash[64]);
 /* 1 the content matches its name, 0 it does not, or a negative code. */
 int blob_match(struct ctx *c, int fd, const char *sha256);
+
+/* Stores the first `size` bytes of an open, named file, which nobody writes any more: hashed,
+ * synced and linked as it lies. Pinned as by blob_end; the descriptor stays the caller's. */
+int blob_adopt(struct ctx *c, int fd, int64_t size, char sha256[65]);
 
 #endif

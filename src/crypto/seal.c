@@ -138,6 +138,14 @@ enum seal_fault seal_open(struct arena *a, const struct seal_key *k, const char 
     return SEAL_OK;
 }
 
+void seal_mac(const struct seal_key *k, const char *purpose, const void *data, size_t n,
+              unsigned char out[32]) {
+    unsigned char derived[32];
+    hmac_sha256(k->key, KEY_BYTES, purpose, strlen(purpose), derived);
+    hmac_sha256(derived, sizeof derived, data, n, out);
+    crypto_wipe(derived, sizeof derived);
+}
+
 const char *seal_fault_text(enum seal_fault f) {
     static const char *const texts[] = {
         [SEAL_OK] = "nothing is wrong",

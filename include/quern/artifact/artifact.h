@@ -63,6 +63,13 @@ int artifact_list(struct ctx *c, const char *dir,
                   struct artifact_entries *out); /* one level, sorted */
 int artifact_list_tree(struct ctx *c, const char *dir,
                        struct artifact_entries *out);     /* files below */
+/* ERR_FORBIDDEN when the caller may not do this with the experiment that the first segment names;
+ * other names follow the role on the project. Sending and listing ask by themselves. */
+int artifact_permit(struct ctx *c, const char *path, enum object_need need);
+/* For a listing of `dir`: leaves out of the root's what the caller may not read. */
+int artifact_permit_list(struct ctx *c, const char *dir, struct artifact_entries *found);
+/* Whether content has a name in the project that the caller may read. */
+int artifact_permit_blob(struct ctx *c, const char *sha256, bool *found);
 int artifact_check_path(struct ctx *c, const char *path); /* the grammar above; "Invalid path" */
 /* "mlflow-artifacts:/1/r/artifacts" (also with //host:port) to "1/r/artifacts"; NULL otherwise. */
 char *artifact_uri_path(struct ctx *c, const char *uri);
@@ -74,6 +81,10 @@ int artifact_gc(struct ctx *c, int64_t *blobs, int64_t *bytes);
  * takes the blobs that its snapshot of the database names. Waits for a collection under way. */
 void artifact_gc_pause(void);
 void artifact_gc_resume(void);
+/* Uploads in parts that nobody completed are given up this long after their creation. */
+void artifact_upload_keep(int64_t ms);
+/* On a worker: gives up what is over its time, and removes what a crash left of others. */
+int artifact_uploads_sweep(struct ctx *c, int64_t *gone);
 int blob_ref_add(struct ctx *c, const char *owner_ref, const char *sha256);
 int blob_ref_drop(struct ctx *c, const char *owner_ref); /* all of the owner's */
 

@@ -43,6 +43,9 @@ unsigned char *seal(struct arena *a, const struct seal_key *k, const char *bound
 /* *out is NUL-terminated behind its *out_n bytes. */
 enum seal_fault seal_open(struct arena *a, const struct seal_key *k, const char *bound,
                           const void *sealed, size_t n, char **out, size_t *out_n);
+/* HMAC-SHA-256 under a key derived from this one for `purpose`. */
+void seal_mac(const struct seal_key *k, const char *purpose, const void *data, size_t n,
+              unsigned char out[32]);
 const char *seal_fault_text(enum seal_fault f); /* "the key file is missing" */
 
 const char *crypto_version(void);
