@@ -142,12 +142,6 @@ int artifact_store_tree(struct ctx *c, const char *dir, struct artifact_entries 
     return rc;
 }
 
-int artifact_store_in_project(struct ctx *c, const char *sha256, bool *found) {
-    int64_t one;
-    return db_get_i64(c, "SELECT 1 FROM artifact WHERE sha256 = ? AND project_id = ? LIMIT 1", &one,
-                      found, "si", sha256, c->project);
-}
-
 int blob_store_referenced(struct ctx *c, const char *sha256, bool *found) {
     int64_t one;
     int rc =

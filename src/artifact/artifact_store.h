@@ -16,7 +16,6 @@ int artifact_store_delete(struct ctx *c, const char *path);
 /* dir "" is the root. Entries in byte order of the full path. */
 int artifact_store_level(struct ctx *c, const char *dir, struct artifact_entries *out);
 int artifact_store_tree(struct ctx *c, const char *dir, struct artifact_entries *out);
-int artifact_store_in_project(struct ctx *c, const char *sha256, bool *found);
 
 int blob_store_referenced(struct ctx *c, const char *sha256, bool *found);
 int blob_store_ref_add(struct ctx *c, const char *owner, const char *sha256);

@@ -87,6 +87,8 @@ int presign_download(struct ctx *c, const char *path, int64_t seconds, struct pr
         return fail(c, ERR_NOT_IMPLEMENTED,
                     "Multipart download is not supported for the current artifact repository");
     int rc = artifact_stat(c, path, &e);
+    if (rc == 0)
+        rc = artifact_permit(c, path, OBJECT_READ);
     if (rc == 0 && e.is_dir)
         rc = fail_field(c, ERR_INVALID, "path",
                         "'%s' is a folder; list it and fetch its files one by one.", path);
@@ -115,6 +117,8 @@ int presign_upload(struct ctx *c, const char *path, int64_t seconds, struct pres
         rc = caller_check(c, path);
     if (rc == 0)
         rc = caller_check_model(c, path);
+    if (rc == 0)
+        rc = artifact_permit(c, path, OBJECT_EDIT);
     if (rc != 0)
         return rc;
     struct grant g = {.verb = "put",

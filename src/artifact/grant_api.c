@@ -70,8 +70,10 @@ static int admit(struct ctx *c, const char *verb, const struct signed_in *in, co
                       .what = what,
                       .expires = in->expires.v};
     int rc = grant_check(c, &g, in->signature);
-    if (rc == 0)
+    if (rc == 0) {
         c->project = g.project;
+        c->who = (struct principal){.name = "signed", .kind = "signed", .level = PERM_READ};
+    }
     return rc;
 }
 
@@ -164,7 +166,7 @@ static const struct route rows[] = {
      .perm = PERM_READ,
      .lane = LANE_READ,
      .dialect = DIALECT_MLFLOW,
-     .flags = ROUTE_MLFLOW_AJAX | ROUTE_SECRET,
+     .flags = ROUTE_MLFLOW_AJAX | ROUTE_SECRET | ROUTE_OBJECT,
      .fn = presigned,
      .summary = "Answers a signed URL from which the file can be fetched in pieces."},
     {.id = "artifact.proxy.signed-get",

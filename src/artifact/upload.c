@@ -32,6 +32,8 @@ static int create_op(struct ctx *c, void *arg) {
                     OPEN_MAX_PER_PROJECT);
     if (rc == 0)
         rc = caller_check_model(c, u->path);
+    if (rc == 0)
+        rc = artifact_permit(c, u->path, OBJECT_EDIT);
     return rc ? rc : upload_store_add(c, u);
 }
 
@@ -64,7 +66,9 @@ static int find(struct ctx *c, const char *id, const char *path, struct upload_r
         rc = db_read_begin(blob_store.db, c);
     if (rc != 0)
         return rc;
-    rc = upload_store_get(c, id, row, found);
+    rc = artifact_permit(c, path, OBJECT_EDIT);
+    if (rc == 0)
+        rc = upload_store_get(c, id, row, found);
     *found = *found && row->project == c->project && str_eq(row->path, path);
     if (rc == 0 && *found && parts)
         rc = upload_store_parts(c, id, parts);
@@ -119,6 +123,8 @@ static int complete_op(struct ctx *c, void *arg) {
         rc = fail(c, ERR_CONFLICT, "The upload has ended meanwhile.");
     if (rc == 0)
         rc = caller_check_model(c, row.path);
+    if (rc == 0)
+        rc = artifact_permit(c, row.path, OBJECT_EDIT);
     if (rc == 0)
         rc = artifact_link(c, row.path, d->sha256, d->size);
     if (rc == 0)
