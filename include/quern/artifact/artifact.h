@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "quern/access/access.h"
 #include "quern/http/route.h"
 
 struct artifacts;
