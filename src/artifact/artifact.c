@@ -7,6 +7,7 @@
 #include "artifact_store.h"
 #include "blob.h"
 #include "pin.h"
+#include "quern/access/access.h"
 #include "quern/base/arena.h"
 #include "quern/base/fd.h"
 #include "quern/base/log.h"
@@ -50,6 +51,36 @@ int artifact_link(struct ctx *c, const char *path, const char *sha256, int64_t s
     rc = artifact_store_put(c, path, sha256, size);
     if (rc == 0)
         db_after_commit(c, unpin_after_commit, arena_strdup(c->arena, sha256));
+    return rc;
+}
+
+struct put {
+    artifact_namer *name;
+    const void *arg;
+    char sha256[65];
+    int64_t size;
+};
+
+static int put_op(struct ctx *c, void *arg) {
+    const struct put *p = arg;
+    const char *path = NULL;
+    int rc = p->name(c, p->arg, &path);
+    if (rc == 0)
+        rc = artifact_link(c, path, p->sha256, p->size);
+    return rc ? rc
+              : audit_append(c, "artifact.put", path,
+                             arena_printf(c->arena, "{\"sha256\":\"%s\",\"size\":%lld}", p->sha256,
+                                          (long long)p->size));
+}
+
+int artifact_put(struct ctx *c, const void *data, size_t n, artifact_namer *name, const void *arg) {
+    struct put p = {.name = name, .arg = arg, .size = (int64_t)n};
+    int rc = blob_put(c, data, n, p.sha256);
+    if (rc != 0)
+        return rc;
+    rc = db_write(blob_store.db, c, put_op, &p);
+    if (rc != 0)
+        blob_unpin(p.sha256);
     return rc;
 }
 

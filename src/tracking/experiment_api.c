@@ -2,6 +2,7 @@
 #include <inttypes.h>
 
 #include "experiment.h"
+#include "quern/artifact/grant.h"
 #include "quern/base/arena.h"
 #include "quern/core/ctx.h"
 #include "tracking_api.h"
@@ -65,13 +66,32 @@ SHAPE(in_experiment_tag_key, "DeleteExperimentTag", struct tag,
       FIELD(struct tag, experiment_id, T_STR, F_REQUIRED | F_NUMBER_TEXT, "Experiment."),
       FIELD(struct tag, key, T_STR, F_REQUIRED, "Name."));
 
+struct server_features {
+    struct opt_bool gateway;
+};
+SHAPE(out_server_features, "ServerFeatures", struct server_features,
+      FIELD(struct server_features, gateway, T_BOOL, F_ALWAYS, "Gateway to language models."));
 struct server_info {
     const char *store_type;
-    struct opt_bool workspaces_enabled;
+    struct opt_bool workspaces_enabled, trace_archival_enabled, multipart_uploads_enabled,
+        multipart_downloads_enabled, presigned_upload_run_id_supported,
+        presigned_upload_model_id_supported;
+    struct server_features *features_enabled;
 };
 SHAPE(out_server_info, "ServerInfo", struct server_info,
       FIELD(struct server_info, store_type, T_STR, F_ALWAYS, "Kind of store."),
-      FIELD(struct server_info, workspaces_enabled, T_BOOL, F_ALWAYS, "Whether there are any."));
+      FIELD(struct server_info, workspaces_enabled, T_BOOL, F_ALWAYS, "Whether there are any."),
+      FIELD(struct server_info, trace_archival_enabled, T_BOOL, F_ALWAYS, "No."),
+      FIELD(struct server_info, multipart_uploads_enabled, T_BOOL, F_ALWAYS,
+            "Whether signed URLs for parts are given out."),
+      FIELD(struct server_info, multipart_downloads_enabled, T_BOOL, F_ALWAYS,
+            "Whether signed URLs for downloads are given out."),
+      FIELD(struct server_info, presigned_upload_run_id_supported, T_BOOL, F_ALWAYS,
+            "presigned-upload-url takes run_id."),
+      FIELD(struct server_info, presigned_upload_model_id_supported, T_BOOL, F_ALWAYS,
+            "presigned-upload-url takes model_id."),
+      FIELD_SUB(struct server_info, features_enabled, T_OBJ, 0, &out_server_features,
+                "Parts that can be switched on."));
 
 int api_experiment_create(struct ctx *c, const void *in, void *out) {
     const struct create *i = in;
@@ -128,9 +148,13 @@ int api_experiment_delete_tag(struct ctx *c, const void *in, void *out) {
 
 int api_server_info(struct ctx *c, const void *in, void *out) {
     struct server_info *o = out;
-    (void)c;
     (void)in;
     o->store_type = "SqlStore";
     o->workspaces_enabled = SET_BOOL(false);
+    o->trace_archival_enabled = SET_BOOL(false);
+    o->multipart_uploads_enabled = o->multipart_downloads_enabled = SET_BOOL(grants_possible());
+    o->presigned_upload_run_id_supported = o->presigned_upload_model_id_supported = SET_BOOL(true);
+    o->features_enabled = ARENA_NEW(c->arena, struct server_features);
+    o->features_enabled->gateway = SET_BOOL(false);
     return 0;
 }

@@ -31,6 +31,11 @@ extern const struct shape in_log_inputs, in_log_outputs, in_dataset_search, out_
 route_fn api_log_inputs, api_log_outputs, api_dataset_search, api_history, api_history_bulk,
     api_history_interval, api_artifact_list, api_artifact_get;
 
+/* presign_api.c */
+extern const struct shape in_presigned_upload, in_presigned_download, out_presigned_url,
+    in_upload_artifact;
+route_fn api_presigned_upload, api_presigned_download, api_upload_artifact;
+
 /* metric_sample_api.c */
 extern const struct shape in_metric_sample, out_metric_sample;
 route_fn api_metric_sample;

@@ -144,13 +144,47 @@ def errors(s):
     check(a.status == 400, a)
     a = s.request("DELETE", url("1/r/never"))
     check(a.status == 200 and a.json == {}, a)
-    for name in ("create", "complete", "abort"):
-        a = s.post(f"/api/2.0/mlflow-artifacts/mpu/{name}/1/r/artifacts", {"path": "x", "num_parts": 2})
-        check(a.status == 501 and a.json["error_code"] == "NOT_IMPLEMENTED", a)
-        check(a.json["message"] == "Multipart upload is not supported for the current artifact repository", a)
-    a = s.get("/api/2.0/mlflow-artifacts/presigned/1/r/artifacts/a")
-    check(a.status == 501, a)
-    check(a.json["message"] == "Multipart download is not supported for the current artifact repository", a)
+    for name in ("1/r/artifacts/a", "1/r/artifacts/none"):
+        a = s.get("/api/2.0/mlflow-artifacts/presigned/" + name)
+        check(a.status in (400, 404), name, a)
+
+
+def small_upload(s):
+    """The web page's own upload: raw body, empty answer, at most 10 MiB."""
+    run = s.mlflow("runs/create", {"experiment_id": "0"}).json["run"]["info"]["run_id"]
+    door = "/ajax-api/2.0/mlflow/upload-artifact?"
+
+    def up(body, **query):
+        return s.request("POST", door + urllib.parse.urlencode(query), body, raw=True)
+
+    a = up(b"\x00\xffbytes", run_uuid=run, path="a/b c.bin")
+    check(a.status == 200 and a.body == b"", a)
+    check(s.get(f"/get-artifact?run_id={run}&path=a/b%20c.bin").body == b"\x00\xffbytes", "differs")
+    check(s.get(f"/get-artifact?run_uuid={run}&path=a/b%20c.bin").status == 200, "run_uuid")
+    check(up(b"z" * (10 << 20), run_uuid=run, path="ten").status == 200, "10 MiB")
+    for body, query, status in ((b"", {"run_uuid": run, "path": "none"}, 400),
+                                (b"x", {"path": "x"}, 400), (b"x", {"run_uuid": run}, 400), (b"x", {"run_uuid": "0" * 32, "path": "x"}, 404),
+                                (b"x", {"run_uuid": run, "path": "../x"}, 400), (b"x", {"run_uuid": run, "path": "%2e%2e/x"}, 400),
+                                (b"x", {"run_uuid": run, "path": "/x"}, 400), (b"x", {"run_uuid": run, "path": "a"}, 400)):
+        a = up(body, **query)
+        check(a.status == status, query, a)
+    out = raw(s, f"POST {door}run_uuid={run}&path=over HTTP/1.1\r\nHost: 127.0.0.1:{s.port}\r\nContent-Length: {(10 << 20) + 1}\r\n\r\n")
+    check(out.startswith(b"HTTP/1.1 413"), out[:300])
+    s.mlflow("runs/delete", {"run_id": run})
+    check(up(b"x", run_uuid=run, path="late").status == 400, "a deleted run takes an artifact")
+
+
+def media_types(s):
+    want = {"a.txt": "text/plain", "MLmodel": "text/plain", "MLproject": "text/plain", "a.YAML": "text/plain", "a.json": "text/plain", "a.py": "text/plain",
+            "a.html": "text/html", "a.svg": "image/svg+xml", "a.png": "image/png", "a.pdf": "application/pdf", "a.unknown": "application/octet-stream",
+            "noextension": "application/octet-stream", "a.csv": "text/plain"}
+    run = s.mlflow("runs/create", {"experiment_id": "0"}).json["run"]["info"]["run_id"]
+    for name, kind in want.items():
+        put(s, f"0/{run}/artifacts/{name}", b"x")
+        for a in (s.get(url(f"0/{run}/artifacts/{name}")), s.get(f"/get-artifact?run_id={run}&path={name}")):
+            check(a.headers["Content-Type"] == kind, name, dict(a.headers))
+            check(a.headers["X-Content-Type-Options"] == "nosniff" and "sandbox" in a.headers["Content-Security-Policy"], name, dict(a.headers))
+            check(a.headers["Content-Disposition"].startswith("attachment") and name in a.headers["Content-Disposition"], name, dict(a.headers))
 
 
 def traversal(s):
@@ -327,7 +361,7 @@ if __name__ == "__main__":
         large()
     else:
         with Server(args=["--artifact-gc-grace", "0ms"]) as server:
-            for test in (round_trips, listings, ranges, empty_chunked, broken_upload, errors, traversal, delete, blobs,
+            for test in (round_trips, listings, ranges, empty_chunked, broken_upload, errors, small_upload, media_types, traversal, delete, blobs,
                          damaged, concurrent):
                 test(server)
                 print("ok", test.__name__)

@@ -11,3 +11,6 @@ endforeach()
 # A folder as artifact root, which clients share.
 add_test(NAME wire.artifact_root COMMAND ${QUERN_PYTHON} ${CMAKE_SOURCE_DIR}/tests/client/artifact_root.py)
 set_tests_properties(wire.artifact_root PROPERTIES LABELS quick TIMEOUT 120 ENVIRONMENT QUERN_BIN=$<TARGET_FILE:quern>)
+# Uploads in parts and signed URLs, with kills among them.
+add_test(NAME wire.multipart COMMAND ${QUERN_PYTHON} ${CMAKE_SOURCE_DIR}/tests/client/multipart_wire.py)
+set_tests_properties(wire.multipart PROPERTIES LABELS full TIMEOUT 240 ENVIRONMENT QUERN_BIN=$<TARGET_FILE:quern>)

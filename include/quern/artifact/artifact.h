@@ -57,6 +57,9 @@ int blob_verify(struct ctx *c, const char *sha256);
 
 /* Names: inside a write (c->db is the writer). Replaces an older binding. */
 int artifact_link(struct ctx *c, const char *path, const char *sha256, int64_t size);
+/* On a worker: stores the bytes and links them, in one write, where `name` tells inside of it. */
+typedef int artifact_namer(struct ctx *c, const void *arg, const char **path);
+int artifact_put(struct ctx *c, const void *data, size_t n, artifact_namer *name, const void *arg);
 int artifact_unlink_tree(struct ctx *c, const char *path); /* file or folder; absent is fine */
 /* Names: inside a read or write. */
 int artifact_stat(struct ctx *c, const char *path, struct artifact_entry *out);
