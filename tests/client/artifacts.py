@@ -109,24 +109,108 @@ def big_file(client, run_id):
         return path
 
 
-def multipart_falls_back(client, run_id, server):
-    """A client told to upload in parts hears 501 and sends the file whole."""
-    os.environ["MLFLOW_ENABLE_PROXY_MULTIPART_UPLOAD"] = "true"
-    os.environ["MLFLOW_MULTIPART_UPLOAD_MINIMUM_FILE_SIZE"] = str(6 << 20)
-    os.environ["MLFLOW_MULTIPART_UPLOAD_CHUNK_SIZE"] = str(5 << 20)
-    try:
-        with tempfile.TemporaryDirectory() as src:
-            path = os.path.join(src, "parts.bin")
-            with open(path, "wb") as f:
-                f.write(os.urandom(12 << 20))
-            client.log_artifact(run_id, path, "multi")
-            got = mlflow.artifacts.download_artifacts(run_id=run_id, artifact_path="multi/parts.bin", dst_path=src + "/x")
-            check(digest(got) == digest(path), "differ")
-            check("/mpu/create/" in server.log_text(1 << 20), "the client never tried parts")
-    finally:
-        for k in ("UPLOAD", "UPLOAD_MINIMUM_FILE_SIZE", "UPLOAD_CHUNK_SIZE"):
-            os.environ.pop("MLFLOW_ENABLE_PROXY_MULTIPART_" + k, None)
-            os.environ.pop("MLFLOW_MULTIPART_" + k, None)
+def with_env(**values):
+    """Settings of the client for one test; some lines read them at each use."""
+    class Env:
+        def __enter__(self):
+            self.before = {k: os.environ.get(k) for k in values}
+            os.environ.update(values)
+
+        def __exit__(self, *_):
+            for k, v in self.before.items():
+                os.environ.pop(k) if v is None else os.environ.__setitem__(k, v)
+    return Env()
+
+
+PARTS = {"MLFLOW_MULTIPART_UPLOAD_MINIMUM_FILE_SIZE": str(6 << 20), "MLFLOW_MULTIPART_UPLOAD_CHUNK_SIZE": str(5 << 20),
+         "MLFLOW_MULTIPART_DOWNLOAD_MINIMUM_FILE_SIZE": str(6 << 20), "MLFLOW_MULTIPART_DOWNLOAD_CHUNK_SIZE": str(5 << 20)}
+
+
+def log_of(server, word):
+    return server.log_text(1 << 24).count(word)
+
+
+def in_parts(client, run_id, server):
+    """Told to, the client sends a file in parts, and fetches it by ranges of a signed URL."""
+    with with_env(MLFLOW_ENABLE_PROXY_MULTIPART_UPLOAD="true", MLFLOW_ENABLE_PROXY_MULTIPART_DOWNLOAD="true", **PARTS), \
+            tempfile.TemporaryDirectory() as src:
+        path = os.path.join(src, "parts \u00e9%.bin")
+        with open(path, "wb") as f:
+            f.write(os.urandom((37 << 20) + 12345))
+        client.log_artifact(run_id, path, "multi")
+        check(log_of(server, "/mpu/create/") == 1 and log_of(server, "/mpu/complete/") == 1, "the client did not use parts")
+        check(log_of(server, "PUT /api/2.0/mlflow-artifacts/parts/") == 8, log_of(server, "PUT /api/2.0/mlflow-artifacts/parts/"))
+        got = mlflow.artifacts.download_artifacts(run_id=run_id, artifact_path="multi/parts \u00e9%.bin", dst_path=src + "/x")
+        check(digest(got) == digest(path), "differ")
+        if int(mlflow.__version__.split(".")[0]) >= 3:
+            check(log_of(server, "GET /api/2.0/mlflow-artifacts/signed/") >= 8, "the client did not use a signed URL")
+        small = os.path.join(src, "small.txt")
+        with open(small, "w") as f:
+            f.write("small")
+        client.log_artifact(run_id, small, "multi")
+        got = mlflow.artifacts.download_artifacts(run_id=run_id, artifact_path="multi", dst_path=src + "/y")
+        check(sorted(tree(got)) == ["parts \u00e9%.bin", "small.txt"], tree(got))
+        check("signature=" not in server.log_text(1 << 24), "a signature is in the log")
+        check(os.listdir(os.path.join(server.data, "uploads")) == [], os.listdir(os.path.join(server.data, "uploads")))
+
+
+def part_fails(client, run_id, server):
+    """A client that cannot send a part aborts, and nothing of it is left."""
+    import requests
+    genuine, calls = requests.put, []
+
+    def put(url, *a, **kw):
+        calls.append(url)
+        if "/parts/" in url and len(calls) == 3:
+            raise requests.ConnectionError("cut")
+        return genuine(url, *a, **kw)
+
+    with with_env(MLFLOW_ENABLE_PROXY_MULTIPART_UPLOAD="true", **PARTS), tempfile.TemporaryDirectory() as src:
+        path = os.path.join(src, "cut.bin")
+        with open(path, "wb") as f:
+            f.write(os.urandom(20 << 20))
+        requests.put = put
+        try:
+            client.log_artifact(run_id, path, "cut")
+            check(False, "the upload went on without a part")
+        except Exception as e:
+            check("part" in str(e), e)
+        finally:
+            requests.put = genuine
+        check(len(calls) >= 3, calls)
+        check(log_of(server, "/mpu/abort/") == 1, "no abort")
+        check(client.list_artifacts(run_id, "cut") == [], "there")
+        check(os.listdir(os.path.join(server.data, "uploads")) == [], os.listdir(os.path.join(server.data, "uploads")))
+
+
+def asked_by_itself(client, run_id, server):
+    """The newest line asks server-info and then fetches by signed URLs without being told."""
+    with tempfile.TemporaryDirectory() as dst:
+        before = log_of(server, "/mlflow-artifacts/presigned/")
+        client.log_text(run_id, "by itself", "itself.txt")
+        got = mlflow.artifacts.download_artifacts(run_id=run_id, artifact_path="itself.txt", dst_path=dst)
+        with open(got) as f:
+            check(f.read() == "by itself", "differs")
+        print("signed by itself:", log_of(server, "/mlflow-artifacts/presigned/") - before)
+
+
+def file_root():
+    """A folder as root: the client reads and writes it, the server reads it."""
+    with tempfile.TemporaryDirectory() as root, Server(args=["--mlflow-artifact-root", "file://" + root]) as s:
+        mlflow.set_tracking_uri(s.url)
+        client = MlflowClient(s.url)
+        run = client.create_run(client.create_experiment("shared folder"))
+        run_id, uri = run.info.run_id, run.info.artifact_uri
+        check(uri == f"file://{root}/1/{run_id}/artifacts", uri)
+        client.log_text(run_id, "text", "a/b.txt")
+        check(os.path.exists(f"{root}/1/{run_id}/artifacts/a/b.txt"), "not in the folder")
+        check([f.path for f in client.list_artifacts(run_id, "a")] == ["a/b.txt"], client.list_artifacts(run_id, "a"))
+        check(mlflow.artifacts.load_text(f"runs:/{run_id}/a/b.txt") == "text", "text")
+        check(s.get(f"/get-artifact?run_id={run_id}&path=a/b.txt").body == b"text", "the server does not send it")
+        client.create_registered_model("m")
+        v = client.create_model_version("m", uri + "/a", run_id)
+        check(client.get_model_version_download_uri("m", v.version) == uri + "/a", v)
+        check(s.get("/model-versions/get-artifact?name=m&version=1&path=b.txt").body == b"text", "model version")
 
 
 def main():
@@ -138,8 +222,11 @@ def main():
         for test in (single_files, whole_tree, big_file):
             test(client, run_id)
             print("ok", test.__name__)
-        multipart_falls_back(client, run_id, s)
-        print("ok multipart_falls_back")
+        for test in (in_parts, part_fails, asked_by_itself):
+            test(client, run_id, s)
+            print("ok", test.__name__)
+    file_root()
+    print("ok file_root")
     print("mlflow", mlflow.__version__)
 
 
