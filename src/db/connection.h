@@ -75,5 +75,7 @@ bool conn_fatal(int code);
 _Noreturn void conn_die(struct db_conn *conn, int code);
 
 int function_register(sqlite3 *handle);
+int bitmap_register(sqlite3 *handle);
+#define BITMAP_POINTER "quern-bitmap"
 
 #endif

@@ -65,7 +65,9 @@ static void like_function(sqlite3_context *f, int n, sqlite3_value **arg) {
 int function_register(sqlite3 *handle) {
     static int yes = 1;
     int flags = SQLITE_UTF8 | SQLITE_DETERMINISTIC | SQLITE_INNOCUOUS;
-    int r = sqlite3_create_function_v2(handle, "mlflow_like", 2, flags, NULL, like_function, NULL,
+    int r = bitmap_register(handle);
+    if (r == SQLITE_OK)
+        r = sqlite3_create_function_v2(handle, "mlflow_like", 2, flags, NULL, like_function, NULL,
                                        NULL, NULL);
     if (r == SQLITE_OK)
         r = sqlite3_create_function_v2(handle, "mlflow_ilike", 2, flags, &yes, like_function, NULL,

@@ -55,6 +55,9 @@ void sql_add(struct ctx *c, struct sql *q, const char *text, const char *fmt, ..
             v->data = data ? arena_dup(c->arena, data, v->size) : NULL;
             break;
         }
+        case 'p':
+            v->data = va_arg(ap, const void *);
+            break;
         default: /* 'n', and anything unknown binds NULL */
             break;
         }

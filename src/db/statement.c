@@ -276,6 +276,11 @@ int db_get_text(struct ctx *c, const char *sql, char **out, const char *fmt, ...
     return rc < 0 ? rc : 0;
 }
 
+/* SQLite takes a plain pointer; what it points to is changed only by bitmap_add. */
+static void *pointer_of(const struct sql_value *v) {
+    return (void *)(uintptr_t)v->data;
+}
+
 struct stmt *sql_query(struct ctx *c, struct sql *q) {
     struct stmt *st = open_statement(c, q->text->data ? q->text->data : "", false);
     if (!st)
@@ -288,7 +293,9 @@ struct stmt *sql_query(struct ctx *c, struct sql *q) {
             : v->kind == 'i' ? sqlite3_bind_int64(st->raw, at, v->integer)
             : v->kind == 'd' ? sqlite3_bind_double(st->raw, at, v->real)
             : v->kind == 'b' ? sqlite3_bind_blob64(st->raw, at, v->data, v->size, SQLITE_STATIC)
-                             : sqlite3_bind_null(st->raw, at);
+            : v->kind == 'p'
+                ? sqlite3_bind_pointer(st->raw, at, pointer_of(v), BITMAP_POINTER, NULL)
+                : sqlite3_bind_null(st->raw, at);
     }
     if (r == SQLITE_OK && (int)q->n != sqlite3_bind_parameter_count(st->raw)) {
         log_error("db.bind", "%zu values for %d places: %s", q->n,

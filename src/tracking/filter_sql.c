@@ -108,16 +108,19 @@ void filter_emit(struct ctx *c, struct sql *q, const char *column, const struct 
     }
 }
 
-void filter_emit_ids(struct ctx *c, struct sql *q, const int64_t *ids, size_t n) {
-    if (n == 1) {
-        sql_add(c, q, " = ?", "i", ids[0]);
-        return;
-    }
+const char *filter_ids_json(struct ctx *c, const int64_t *ids, size_t n) {
     struct buf b = {0};
     for (size_t i = 0; i < n; i++)
         buf_printf(&b, "%c%" PRId64, i ? ',' : '[', ids[i]);
     buf_puts(&b, n ? "]" : "[]");
     const char *text = arena_strndup(c->arena, b.data, b.len);
     buf_free(&b);
-    sql_add(c, q, " IN (SELECT value FROM json_each(?))", "s", text);
+    return text;
+}
+
+void filter_emit_ids(struct ctx *c, struct sql *q, const int64_t *ids, size_t n) {
+    if (n == 1)
+        sql_add(c, q, " = ?", "i", ids[0]);
+    else
+        sql_add(c, q, " IN (SELECT value FROM json_each(?))", "s", filter_ids_json(c, ids, n));
 }

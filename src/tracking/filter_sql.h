@@ -32,6 +32,7 @@ int filter_number_check(struct ctx *c, const struct filter_clause *f, const char
 int filter_text_check(struct ctx *c, const struct filter_clause *f, const char *what);
 /* "column op ?" with the clause's operand, which was checked. NULL operators need no operand. */
 void filter_emit(struct ctx *c, struct sql *q, const char *column, const struct filter_clause *f);
+const char *filter_ids_json(struct ctx *c, const int64_t *ids, size_t n); /* "[1,2]" */
 /* "= ?" for one number, else "IN (...)". */
 void filter_emit_ids(struct ctx *c, struct sql *q, const int64_t *ids, size_t n);
 

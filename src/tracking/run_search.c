@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "filter_sql.h"
+#include "quern/access/access.h"
 #include "quern/base/arena.h"
 #include "quern/base/str.h"
 #include "quern/core/ctx.h"
@@ -79,9 +80,8 @@ static const struct attribute *attribute_of(struct ctx *c, const char *key) {
     return NULL;
 }
 
-/* The numbers of one name in all experiments of the search. */
-static int keys_of(struct ctx *c, const struct search_plan *p, const char *name,
-                   const int64_t **keys, size_t *n) {
+int run_search_keys(struct ctx *c, const struct search_plan *p, const char *name,
+                    const int64_t **keys, size_t *n) {
     int64_t *ids = ARENA_ARRAY(c->arena, int64_t, p->nexperiments + 1);
     *n = 0;
     for (size_t i = 0; i < p->nexperiments; i++) {
@@ -94,7 +94,8 @@ static int keys_of(struct ctx *c, const struct search_plan *p, const char *name,
     return 0;
 }
 
-static int plan_attribute(struct ctx *c, const struct filter_clause *f, struct search_cond *s) {
+static int plan_attribute(struct ctx *c, struct search_plan *p, const struct filter_clause *f,
+                          struct search_cond *s) {
     const struct attribute *a = attribute_of(c, f->key);
     if (!a)
         return -ERR_INVALID;
@@ -106,12 +107,21 @@ static int plan_attribute(struct ctx *c, const struct filter_clause *f, struct s
                   : filter_number_check(c, f,
                                         arena_printf(c->arena, "numeric attribute: %s", a->name));
     }
-    if (f->kind == VALUE_LIST && strcmp(a->name, "run_id") != 0)
+    if (f->kind == VALUE_LIST && strcmp(a->column, "r.uuid") != 0)
         return fail_field(c, ERR_INVALID, "filter",
                           "Only the 'run_id' attribute supports comparison with a list of quoted "
                           "string values.");
     int rc = filter_ops_check(c, f, OPS_TEXT | OPS_LIST);
-    return rc ? rc : filter_text_check(c, f, "attribute");
+    if (!rc)
+        rc = filter_text_check(c, f, "attribute");
+    if (rc || strcmp(a->column, "r.name") != 0)
+        return rc;
+    /* As MLflow does, and the tag has an index. */
+    s->kind = BY_TAG;
+    s->column = NULL;
+    rc = run_search_keys(c, p, RUN_NAME_TAG, &s->keys, &s->nkeys);
+    p->nothing |= s->nkeys == 0;
+    return rc;
 }
 
 static int plan_dataset(struct ctx *c, const struct filter_clause *f, struct search_cond *s) {
@@ -139,7 +149,7 @@ static int plan_cond(struct ctx *c, struct search_plan *p, const struct filter_c
     if (rc)
         return rc;
     if (e == E_ATTRIBUTE)
-        return plan_attribute(c, f, s);
+        return plan_attribute(c, p, f, s);
     if (e == E_DATASET)
         return plan_dataset(c, f, s);
     if (e == E_METRIC) {
@@ -154,7 +164,7 @@ static int plan_cond(struct ctx *c, struct search_plan *p, const struct filter_c
             rc = filter_text_check(c, f, e == E_PARAM ? "parameter" : "tag");
     }
     if (!rc)
-        rc = keys_of(c, p, f->key, &s->keys, &s->nkeys);
+        rc = run_search_keys(c, p, f->key, &s->keys, &s->nkeys);
     if (!rc && s->nkeys == 0 && f->op != OP_IS_NULL)
         p->nothing = true;
     return rc;
@@ -184,7 +194,7 @@ static int plan_order(struct ctx *c, struct search_plan *p, const char *text,
         return 0;
     }
     o->kind = e == E_METRIC ? BY_METRIC : e == E_PARAM ? BY_PARAM : BY_TAG;
-    return keys_of(c, p, t.key, &o->keys, &o->nkeys);
+    return run_search_keys(c, p, t.key, &o->keys, &o->nkeys);
 }
 
 static int plan_orders(struct ctx *c, const struct run_search *in, struct search_plan *p) {
@@ -208,6 +218,11 @@ static int plan_orders(struct ctx *c, const struct run_search *in, struct search
         if (p->orders[i].kind >= BY_TEXT || p->orders[i].nkeys)
             p->orders[kept++] = p->orders[i];
     p->norders = kept;
+    /* The last order is what breaks ties anyway. */
+    if (kept && p->orders[kept - 1].desc && str_eq(p->orders[kept - 1].column, "r.start_ms")) {
+        p->norders--;
+        p->start_ordered = false;
+    }
     return 0;
 }
 
@@ -218,6 +233,7 @@ static int by_number(const void *a, const void *b) {
 
 static int plan_experiments(struct ctx *c, const struct strs *ids, struct search_plan *p) {
     p->experiments = ARENA_ARRAY(c->arena, int64_t, ids->n + 1);
+    access_object_nothing(c); /* those that may not be read are left out below */
     for (size_t i = 0; i < ids->n; i++) {
         int64_t id = 0, known = 0;
         bool found = false;
@@ -227,7 +243,10 @@ static int plan_experiments(struct ctx *c, const struct strs *ids, struct search
                             &found, "ii", id, c->project);
         if (rc < 0)
             return rc;
-        if (found)
+        bool may = false;
+        if (found && (rc = access_object_allows(c, OBJECT_EXPERIMENT, id, OBJECT_READ, &may)) < 0)
+            return rc;
+        if (may)
             p->experiments[p->nexperiments++] = id;
     }
     size_t n = 0;

@@ -4,11 +4,12 @@
 /* Run search: a filter and an order over the runs of some experiments.
  *
  * run_search_plan turns the request's texts into conditions and orders whose names are already
- * numbers; run_search_rows finds the row numbers of one page. Three ways lead to them:
- *   by start    the index of the default order is walked and the conditions are probed;
- *   by filter   the index of the most selective condition is walked and its few hits are sorted;
- *   by metric   the index of the metric that orders is walked: numbers, then NaN, then the rest.
- * All three give the same rows in the same order. */
+ * numbers; run_search_rows finds the row numbers of one page. Two ways lead to them:
+ *   sorting   few runs are known to be candidates, or no index gives the order: all are sorted;
+ *   walking   the index that gives the first order is walked until the page is full. Conditions are
+ *             probed run by run at first; where few runs pass, each condition is scanned once
+ *             instead, along its own index, and the walk goes on with the set of what passes.
+ * Both give the same rows in the same order. */
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -60,15 +61,21 @@ struct search_plan {
 
 int run_search(struct ctx *c, const struct run_search *in, struct run_page *out);
 int run_search_plan(struct ctx *c, const struct run_search *in, struct search_plan *p);
+/* The numbers of one name in all experiments of the search. */
+int run_search_keys(struct ctx *c, const struct search_plan *p, const char *name,
+                    const int64_t **keys, size_t *n);
+#define RUN_NAME_TAG "mlflow.runName"
 /* At most limit + 1 rows. */
 int run_search_rows(struct ctx *c, const struct search_plan *p, int64_t **rows, size_t *n);
 
-/* The ways themselves, for the choice above and for tests that compare them. Rows are int64_t. */
-bool run_search_indexable(const struct search_cond *s); /* an index leads straight to its hits */
-/* Walks the runs, or the index of `driver`, an indexable condition of the plan. */
-int run_search_sorted(struct ctx *c, const struct search_plan *p, const struct search_cond *driver,
+/* The ways themselves, for the choice above and for tests that compare them. Rows are int64_t.
+ * ids: the only runs that can match, NULL when any can. */
+int run_search_sorted(struct ctx *c, const struct search_plan *p, const int64_t *ids, size_t n,
                       struct list *rows);
-/* For one experiment and a first order by metric. */
-int run_search_by_metric(struct ctx *c, const struct search_plan *p, struct list *rows);
+/* Tests force one of the others: probes alone, sets from the start, sets after some probes. */
+enum walk_way { WALK_ADAPTS, WALK_PROBES, WALK_SETS, WALK_TURNS };
+bool run_search_walkable(const struct search_plan *p);
+int run_search_walk(struct ctx *c, const struct search_plan *p, enum walk_way way,
+                    struct list *rows);
 
 #endif

@@ -90,7 +90,9 @@ int db_get_i64(struct ctx *c, const char *sql, int64_t *out, bool *found, const 
 int db_get_text(struct ctx *c, const char *sql, char **out, const char *fmt, ...); /* NULL: none */
 
 /* Dynamic SQL from a compiled filter: text is built by the store from constants, values are
- * collected beside it. Not cached. */
+ * collected beside it. Not cached. One letter more: p struct bitmap *, for the functions
+ *   bitmap_has(?, row)   1 if the set holds the number        bitmap_add(?, row)   adds it, gives 1
+ */
 struct sql {
     struct buf *text;
     struct sql_value *values;
