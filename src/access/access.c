@@ -135,6 +135,9 @@ static int permit(struct ctx *c, const struct route *row) {
     if (c->who.level >= row->perm) {
         return 0;
     }
+    if ((row->flags & ROUTE_SELF) && !c->who.run_id) {
+        return 0;
+    }
     if ((row->flags & (ROUTE_OBJECT | ROUTE_MEMBER)) && c->project != 0 &&
         (c->who.member || c->who.grants)) {
         return 0;

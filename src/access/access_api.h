@@ -4,6 +4,7 @@
 /* Wire shapes and rules that several doors of access share. */
 #include "quern/http/route.h"
 
+struct principal_row;
 struct principal_in {
     const char *name, *kind, *password, *role;
     struct opt_bool system;
@@ -34,5 +35,7 @@ int name_check(struct ctx *c, const char *field, const char *name);
 /* Inside a write; the first principal administers the installation and ends local mode. */
 int principal_create(struct ctx *c, const struct principal_in *in, const char *password_hash,
                      struct principal_out *out);
+/* Whether nobody could administer the installation without this one. */
+int principal_last_system(struct ctx *c, const struct principal_row *row, bool *last);
 
 #endif

@@ -3,6 +3,7 @@
 #include <stddef.h>
 
 #include "access_state.h"
+#include "access_store.h"
 #include "object.h"
 #include "quern/base/arena.h"
 #include "quern/base/str.h"
@@ -73,6 +74,18 @@ static int effective(struct ctx *c, enum object_kind kind, int64_t id, enum obje
     if (rc == 0 && found) {
         *have = (enum object_need)level;
     }
+    return rc;
+}
+
+int permission_of(struct ctx *c, const struct principal_row *who, enum object_kind kind, int64_t id,
+                  enum object_need *have) {
+    struct principal caller = c->who;
+    c->who = (struct principal){.id = who->id, .level = PERM_SYSTEM};
+    int rc = who->system ? 0 : role_level(c, who->id, &c->who.level);
+    if (rc == 0) {
+        rc = effective(c, kind, id, have);
+    }
+    c->who = caller;
     return rc;
 }
 

@@ -8,6 +8,7 @@
 #include "quern/access/access.h"
 
 struct ctx;
+struct principal_row;
 
 /* MLflow's words: READ USE EDIT MANAGE NO_PERMISSIONS. */
 bool permission_read(const char *word, enum object_need *level);
@@ -18,6 +19,10 @@ int permission_put(struct ctx *c, int64_t principal, enum object_kind kind, int6
                    enum object_need level);
 int permission_get(struct ctx *c, int64_t principal, enum object_kind kind, int64_t object,
                    int64_t *level, bool *found);
+/* What holds for a principal who is not the caller. */
+int permission_of(struct ctx *c, const struct principal_row *who, enum object_kind kind, int64_t id,
+                  enum object_need *have);
+int project_name_of(struct ctx *c, int64_t id, char **name);
 int permission_drop(struct ctx *c, int64_t principal, enum object_kind kind, int64_t object);
 
 int member_add(struct ctx *c, int64_t principal); /* of c->project */

@@ -27,6 +27,10 @@ int permission_drop(struct ctx *c, int64_t principal, enum object_kind kind, int
                    "iiii", principal, c->project, (int64_t)kind, object);
 }
 
+int project_name_of(struct ctx *c, int64_t id, char **name) {
+    return db_get_text(c, "SELECT name FROM project WHERE id = ?", name, "i", id);
+}
+
 int member_add(struct ctx *c, int64_t principal) {
     return db_exec(c,
                    "INSERT INTO member (principal_id, project_id) VALUES (?, ?) "

@@ -188,7 +188,7 @@ static void forget_passwords(void *arg) {
 
 /* Local mode ends for good: without anybody to administer the installation it would come back with
  * the next start. */
-static int last_system(struct ctx *c, const struct principal_row *row, bool *last) {
+int principal_last_system(struct ctx *c, const struct principal_row *row, bool *last) {
     int64_t others = 0;
     int rc = db_get_i64(c,
                         "SELECT count(*) FROM principal WHERE system = 1 AND disabled = 0 "
@@ -208,7 +208,7 @@ static int principals_delete(struct ctx *c, const void *in_, void *out) {
     }
     bool last = false;
     if (rc == 0) {
-        rc = last_system(c, &row, &last);
+        rc = principal_last_system(c, &row, &last);
     }
     if (rc == 0 && last) {
         rc = fail(c, ERR_CONFLICT, "'%s' is the last who administers the installation.", in->name);

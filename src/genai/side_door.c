@@ -73,8 +73,8 @@ static int workspaces(struct ctx *c, const void *in, void *out) {
 #define DOOR(ident, verb, where, takes, more, handler, says)                                       \
     {                                                                                              \
         .id = "side_door." ident, .method = (verb), .path = (where), .in = (takes),                \
-        .perm = PERM_READ, .lane = LANE_CALL, .dialect = DIALECT_MLFLOW, .flags = (more),          \
-        .fn = (handler), .summary = (says)                                                         \
+        .perm = PERM_READ, .lane = LANE_CALL, .dialect = DIALECT_MLFLOW,                           \
+        .flags = (more) | ROUTE_MEMBER, .fn = (handler), .summary = (says)                         \
     }
 #define REFUSED(ident, verb, where, takes, more)                                                   \
     DOOR(ident, verb, where, takes, more, refuse, "Is not implemented, and says so.")

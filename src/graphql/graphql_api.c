@@ -38,6 +38,7 @@ static const struct route rows[] = {
      .perm = PERM_READ,
      .lane = LANE_READ,
      .dialect = DIALECT_MLFLOW,
+     .flags = ROUTE_MEMBER, /* the rows that it runs ask for themselves */
      .body_cap = 65536,
      .fn = api_graphql,
      .summary = "Answers the GraphQL queries of MLflow's web page."},
@@ -48,6 +49,7 @@ static const struct route rows[] = {
      .perm = PERM_READ,
      .lane = LANE_READ,
      .dialect = DIALECT_MLFLOW,
+     .flags = ROUTE_MEMBER,
      .fn = api_graphql,
      .summary = "The same with a GET."},
 };

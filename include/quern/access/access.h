@@ -89,6 +89,8 @@ int audit_verify(struct ctx *c, int64_t *rows);
 
 extern const struct route_list principal_routes;
 extern const struct route_list token_routes;
-extern const struct route_list project_routes; /* projects and the audit chain */
+extern const struct route_list user_routes;       /* MLflow's users/... */
+extern const struct route_list permission_routes; /* MLflow's .../permissions/... */
+extern const struct route_list project_routes;    /* projects and the audit chain */
 
 #endif

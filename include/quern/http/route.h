@@ -39,6 +39,9 @@ enum route_flag {
     ROUTE_OBJECT = 1u << 7,
     /* Open also to callers whose only right on the project is that of a member or of grants. */
     ROUTE_MEMBER = 1u << 8,
+    /* Open to every caller with a credential, whatever his right on the project: the row is about
+     * the caller himself, or its handler decides. */
+    ROUTE_SELF = 1u << 9,
 };
 
 /* Streamed body. begin runs before the first byte on a network thread (no database), chunk there
