@@ -6,19 +6,26 @@
  *   bench_load PORT CLIENTS SECONDS COUNT create EXPERIMENT      (run ids go to standard error)
  *   bench_load PORT CLIENTS SECONDS COUNT log-metric RUNS-FILE
  *   bench_load PORT CLIENTS SECONDS COUNT log-batch RUNS-FILE POINTS
- *   bench_load PORT CLIENTS SECONDS COUNT random-batch RUNS-FILE POINTS [ROUND]  (doubles of all
- * digits, times with jitter, each batch to the next run, rounds counted from ROUND) bench_load PORT
- * CLIENTS SECONDS COUNT one-series RUNS-FILE POINTS [ROUND]    (one key a run) bench_load PORT
- * CLIENTS SECONDS COUNT score RUNS-FILE        (one log-batch for each run) bench_load PORT CLIENTS
- * SECONDS COUNT tags RUNS-FILE SIZE    (100 tags of SIZE bytes each) bench_load PORT CLIENTS
- * SECONDS COUNT search EXPERIMENT bench_load PORT 1 0 0 upload PATH BYTES SECONDS or COUNT may be 0
- * for no bound; runs files hold one run id a line. */
+ *   bench_load PORT CLIENTS SECONDS COUNT random-batch RUNS-FILE POINTS [ROUND]
+ *   bench_load PORT CLIENTS SECONDS COUNT one-series RUNS-FILE POINTS [ROUND]    (one key a run)
+ *   bench_load PORT CLIENTS SECONDS COUNT score RUNS-FILE        (one log-batch for each run)
+ *   bench_load PORT CLIENTS SECONDS COUNT tags RUNS-FILE SIZE    (100 tags of SIZE bytes each)
+ *   bench_load PORT CLIENTS SECONDS COUNT search EXPERIMENT
+ *   bench_load PORT 1 0 0 upload PATH BYTES|/FILE
+ *   bench_load PORT 1 0 0 download PATH [FILE]
+ *
+ * SECONDS or COUNT may be 0 for no bound; runs files hold one run id a line. A random batch has
+ * doubles of all digits and times with jitter, goes to the next run, and its rounds are counted
+ * from ROUND. */
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/sendfile.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -228,6 +235,93 @@ static int send_all(int fd, const char *data, size_t n) {
     return 0;
 }
 
+static void head_send(int fd, const char *text) {
+    if (send_all(fd, text, strlen(text)) < 0)
+        die("send");
+}
+
+static int told(const char *what, struct timespec t0, uint64_t bytes, const char *answer) {
+    struct timespec t1;
+    clock_gettime(CLOCK_MONOTONIC, &t1);
+    double seconds = (double)(t1.tv_sec - t0.tv_sec) + (double)(t1.tv_nsec - t0.tv_nsec) / 1e9;
+    bool ok = strlen(answer) > 12 && strncmp(answer + 9, "200", 3) == 0;
+    if (!ok)
+        fprintf(stderr, "%s: %.300s\n", what, answer);
+    printf("{\"seconds\":%.3f,\"mb_per_second\":%.1f,\"errors\":%d}\n", seconds,
+           (double)bytes / 1e6 / seconds, !ok);
+    return !ok;
+}
+
+/* A file as it lies: the client costs next to nothing. */
+static int upload_file(uint16_t port, const char *path, const char *file) {
+    int fd = loopback_connect(port), from = open(file, O_RDONLY | O_CLOEXEC);
+    char head[1024], answer[4096] = "";
+    struct stat st;
+    struct timespec t0;
+    if (fd < 0 || from < 0 || fstat(from, &st) != 0)
+        die(file);
+    snprintf(head, sizeof head,
+             "PUT %s HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/octet-stream\r\n"
+             "Content-Length: %lld\r\n\r\n",
+             path, (long long)st.st_size);
+    clock_gettime(CLOCK_MONOTONIC, &t0);
+    head_send(fd, head);
+    for (off_t at = 0; at < st.st_size;)
+        if (sendfile(fd, from, &at, 8 << 20) <= 0)
+            die("sendfile");
+    if (recv(fd, answer, sizeof answer - 1, 0) < 0)
+        die("recv");
+    close(from);
+    close(fd);
+    return told("upload", t0, (uint64_t)st.st_size, answer);
+}
+
+/* The body is read and, with a file, kept in it. */
+static int download(uint16_t port, const char *path, const char *file) {
+    enum { BLOCK = 1 << 20 };
+    int fd = loopback_connect(port);
+    int to = file ? open(file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600) : -1;
+    char head[1024], *block = malloc(BLOCK), answer[4096] = "";
+    struct timespec t0;
+    uint64_t got = 0, length = 0;
+    if (fd < 0 || !block || (file && to < 0))
+        die("connect");
+    snprintf(head, sizeof head, "GET %s HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n", path);
+    clock_gettime(CLOCK_MONOTONIC, &t0);
+    head_send(fd, head);
+    size_t n = 0;
+    char *end = NULL;
+    while (!end && n < sizeof answer - 1) {
+        ssize_t r = recv(fd, answer + n, sizeof answer - 1 - n, 0);
+        if (r <= 0)
+            die("recv");
+        n += (size_t)r;
+        answer[n] = '\0';
+        end = strstr(answer, "\r\n\r\n");
+    }
+    const char *field = strcasestr(answer, "\r\ncontent-length:");
+    if (!end || !field)
+        die("no length");
+    length = strtoull(field + 17, NULL, 10);
+    size_t early = n - (size_t)(end + 4 - answer);
+    got = early;
+    if (to >= 0 && write(to, end + 4, early) != (ssize_t)early)
+        die("write");
+    while (got < length) {
+        ssize_t r = recv(fd, block, BLOCK, 0);
+        if (r <= 0)
+            die("recv");
+        if (to >= 0 && write(to, block, (size_t)r) != r)
+            die("write");
+        got += (uint64_t)r;
+    }
+    if (to >= 0)
+        close(to);
+    close(fd);
+    free(block);
+    return told("download", t0, got, answer);
+}
+
 static int upload(uint16_t port, const char *path, uint64_t bytes) {
     enum { BLOCK = 1 << 20 };
     int fd = loopback_connect(port);
@@ -240,7 +334,7 @@ static int upload(uint16_t port, const char *path, uint64_t bytes) {
                  "PUT %s HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/octet-stream\r\n"
                  "Content-Length: %" PRIu64 "\r\n\r\n",
                  path, bytes);
-    struct timespec t0, t1;
+    struct timespec t0;
     clock_gettime(CLOCK_MONOTONIC, &t0);
     if (send_all(fd, head, (size_t)r) < 0)
         die("send");
@@ -256,17 +350,10 @@ static int upload(uint16_t port, const char *path, uint64_t bytes) {
         done += n;
     }
     ssize_t got = recv(fd, answer, sizeof answer - 1, 0);
-    clock_gettime(CLOCK_MONOTONIC, &t1);
     answer[got > 0 ? got : 0] = '\0';
-    double seconds = (double)(t1.tv_sec - t0.tv_sec) + (double)(t1.tv_nsec - t0.tv_nsec) / 1e9;
-    bool ok = got > 12 && strncmp(answer + 9, "200", 3) == 0;
-    if (!ok)
-        fprintf(stderr, "upload: %.300s\n", answer);
-    printf("{\"seconds\":%.3f,\"mb_per_second\":%.1f,\"errors\":%d}\n", seconds,
-           (double)bytes / 1e6 / seconds, !ok);
     close(fd);
     free(block);
-    return !ok;
+    return told("upload", t0, bytes, answer);
 }
 
 int main(int argc, char **argv) {
@@ -285,7 +372,10 @@ int main(int argc, char **argv) {
                              .arg = &j};
     const char *kind = argv[5], *first = argv[6], *second = argc > 7 ? argv[7] : "";
     if (strcmp(kind, "upload") == 0)
-        return upload(o.port, first, strtoull(second, NULL, 10));
+        return second[0] == '/' ? upload_file(o.port, first, second)
+                                : upload(o.port, first, strtoull(second, NULL, 10));
+    if (strcmp(kind, "download") == 0)
+        return download(o.port, first, *second ? second : NULL);
     if (strcmp(kind, "get") == 0) {
         j.path = first;
         o.request = get;
