@@ -45,6 +45,9 @@ int run_log_model(struct ctx *c, const char *run_id, const char *model_json);
 
 /* Whole runs by row number, in the order given. */
 int run_load_whole(struct ctx *c, const int64_t *rows, size_t n, bool outputs, struct run *out);
+/* Parts of that. Statements get the row numbers as one JSON array. */
+const char *run_rows_json(struct ctx *c, const int64_t *rows, size_t n);
+int run_load_infos(struct ctx *c, const char *rows_json, size_t n, struct run_info *out);
 /* The same of a run that was just made and has nothing but tags. */
 int run_load_new(struct ctx *c, int64_t row, struct run *out);
 int run_load_info(struct ctx *c, int64_t row, struct run_info **out);

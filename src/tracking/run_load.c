@@ -40,17 +40,27 @@ static void read_info(struct ctx *c, struct stmt *st, int col, struct run_info *
     "r.id, r.uuid, r.experiment_id, r.name, r.user_id, r.status, r.start_ms, r.end_ms,"            \
     " r.artifact_uri, r.deleted"
 
-static int load_infos(struct load *l) {
+int run_load_infos(struct ctx *c, const char *rows_json, size_t n, struct run_info *out) {
     struct stmt *st =
-        db_query(l->c, "SELECT j.key, " INFO " " EACH "run r ON r.id = j.value", "s", l->ids);
+        db_query(c, "SELECT j.key, " INFO " " EACH "run r ON r.id = j.value", "s", rows_json);
     int rc;
     while ((rc = stmt_next(st)) > 0) {
         size_t i = (size_t)stmt_i64(st, 0);
-        if (i < l->n)
-            read_info(l->c, st, 1, l->runs[i].info);
+        if (i < n)
+            read_info(c, st, 1, &out[i]);
     }
     stmt_end(st);
     return rc;
+}
+
+const char *run_rows_json(struct ctx *c, const int64_t *rows, size_t n) {
+    struct buf ids = {0};
+    for (size_t i = 0; i < n; i++)
+        buf_printf(&ids, "%c%" PRId64, i ? ',' : '[', rows[i]);
+    buf_puts(&ids, n ? "]" : "[]");
+    const char *text = arena_strndup(c->arena, ids.data, ids.len);
+    buf_free(&ids);
+    return text;
 }
 
 static struct pair *push_pair(struct load *l, struct list *to, size_t i) {
@@ -176,21 +186,16 @@ static int load_models(struct load *l) {
 int run_load_whole(struct ctx *c, const int64_t *rows, size_t n, bool outputs, struct run *out) {
     if (n == 0)
         return 0;
-    struct buf ids = {0};
-    for (size_t i = 0; i < n; i++)
-        buf_printf(&ids, "%c%" PRId64, i ? ',' : '[', rows[i]);
-    buf_putc(&ids, ']');
-    struct load l = {
-        .c = c, .ids = arena_strndup(c->arena, ids.data, ids.len), .runs = out, .n = n};
-    buf_free(&ids);
+    struct load l = {.c = c, .ids = run_rows_json(c, rows, n), .runs = out, .n = n};
+    struct run_info *infos = ARENA_ARRAY(c->arena, struct run_info, n);
     l.caps = ARENA_ARRAY(c->arena, size_t, n);
     for (size_t i = 0; i < n; i++) {
-        out[i].info = ARENA_NEW(c->arena, struct run_info);
+        out[i].info = &infos[i];
         out[i].data = ARENA_NEW(c->arena, struct run_data);
         out[i].inputs = ARENA_NEW(c->arena, struct run_inputs);
         out[i].outputs = outputs ? ARENA_NEW(c->arena, struct run_outputs) : NULL;
     }
-    int rc = load_infos(&l);
+    int rc = run_load_infos(c, l.ids, n, infos);
     if (rc >= 0)
         rc = load_metrics(&l);
     if (rc >= 0)

@@ -40,6 +40,14 @@ route_fn api_presigned_upload, api_presigned_download, api_upload_artifact;
 extern const struct shape in_metric_sample, out_metric_sample;
 route_fn api_metric_sample;
 
+/* column_api.c */
+extern const struct shape in_columns, out_columns;
+route_fn api_columns;
+
+/* run_fields_api.c */
+extern const struct shape in_runs_find, in_runs_find_of, out_runs_found;
+route_fn api_run_fields, api_run_fields_of;
+
 /* logged_model_api.c */
 extern const struct shape in_logged_model_create, in_logged_model_get, in_logged_model_finalize,
     in_logged_model_id, in_logged_model_tags, in_logged_model_tag_key, in_logged_model_params,
