@@ -78,6 +78,7 @@ int config_command(struct invocation *inv);
 int backup_command(struct invocation *inv);
 int restore_command(struct invocation *inv);
 int import_command(struct invocation *inv);
+int export_command(struct invocation *inv);
 int doctor_command(struct invocation *inv);
 int openapi_command(struct invocation *inv);
 int reference_command(struct invocation *inv);

@@ -31,6 +31,13 @@ static const struct option_row import_options[] = {
     {"workspace", 0, "NAME", "Workspace of the source; default 'default'", false},
     {"dry-run", 'n', NULL, "Look and count, change nothing", false},
 };
+static const struct option_row export_options[] = {
+    {"to", 't', "FILE", "MLflow database to make; it must not exist", false},
+    {"artifacts", 'a', "DIR", "Folder for the artifact files, as --artifacts-destination has them",
+     false},
+    {"data", 'd', "DIR", "Data directory of a daemon that is not running", false},
+    {"project", 'p', "NAME", "Project to export; default 'default'", false},
+};
 static const struct option_row config_options[] = {
     {"config", 'c', "FILE", "Settings file", false},
     {"json", 0, NULL, "Print JSON", false},
@@ -104,6 +111,17 @@ const struct command commands[] = {
      .least = 1,
      .most = 1,
      .run = import_command},
+    {.name = "export",
+     .args = "mlflow",
+     .doc = "Write everything out for MLflow",
+     .details =
+         "Makes a database that 'mlflow db upgrade sqlite:///FILE' brings to the schema of any"
+         "\nMLflow from 3.3 on, reads it back and compares, and writes the artifact files.",
+     .options = export_options,
+     .noptions = ARRAY_LEN(export_options),
+     .least = 1,
+     .most = 1,
+     .run = export_command},
     {.name = "backup",
      .args = "DIR",
      .doc = "Copy a consistent backup of the running server to DIR",

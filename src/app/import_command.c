@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* quern import mlflow: into a data directory whose daemon does not run. */
+/* quern import mlflow, quern export mlflow: of a data directory whose daemon does not run. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -82,12 +82,13 @@ static int find_project(struct invocation *inv, struct db *db, int64_t *project)
                             : complain(EXIT_NOT_FOUND, "there is no project named '%s'", name);
 }
 
-static int import_into(struct invocation *inv, struct db *db, struct dir *dir) {
+static int move(struct invocation *inv, struct db *db, struct dir *dir) {
     struct buf error = {0};
     struct told told = {0};
     struct transfer_report report;
     struct transfer_options o = {.db = db,
                                  .from = option_value(inv, "from"),
+                                 .to = option_value(inv, "to"),
                                  .artifacts = option_value(inv, "artifacts"),
                                  .workspace = option_value(inv, "workspace"),
                                  .dry_run = option_given(inv, "dry-run"),
@@ -103,7 +104,7 @@ static int import_into(struct invocation *inv, struct db *db, struct dir *dir) {
         return code;
     }
     ctx_begin(&c);
-    int rc = transfer_import(&c, &o, &report);
+    int rc = o.to ? transfer_export(&c, &o, &report) : transfer_import(&c, &o, &report);
     if (rc < 0 && rc != -ERR_INVALID && rc != -ERR_NOT_FOUND)
         print_report(&report, o.dry_run);
     if (rc < 0) {
@@ -117,19 +118,14 @@ static int import_into(struct invocation *inv, struct db *db, struct dir *dir) {
     return code;
 }
 
-int import_command(struct invocation *inv) {
+static int open_and_move(struct invocation *inv, bool make) {
     const char *data = option_value(inv, "data");
     struct buf error = {0};
     struct dir *dir = NULL;
     struct db *db = NULL;
-    if (!str_eq(inv->args[0], "mlflow"))
-        return complain(EXIT_USAGE, "what can be imported is 'mlflow', not '%s'", inv->args[0]);
-    if (!option_given(inv, "from"))
-        return complain(EXIT_USAGE, "--from is missing: sqlite:///mlflow.db, a folder mlruns, or "
-                                    "the URL of a server");
     data = data ? data : getenv("QUERN_DATA");
     data = data && data[0] ? data : "./quern-data";
-    int rc = dir_open(data, true, &dir);
+    int rc = dir_open(data, make, &dir);
     if (rc != 0)
         return complain(EXIT_ERROR, "cannot open %s: %s", data, strerror(-rc));
     struct db_options o = {.dir = dir, .wal_soft = 4 << 20, .wal_hard = 64 << 20};
@@ -137,10 +133,27 @@ int import_command(struct invocation *inv) {
     if (db_open(&o, &db, &error) != 0) {
         complain(code, "%s", error.data);
     } else {
-        code = import_into(inv, db, dir);
+        code = move(inv, db, dir);
         db_close(db);
     }
     dir_close(dir);
     buf_free(&error);
     return code;
+}
+
+int import_command(struct invocation *inv) {
+    if (!str_eq(inv->args[0], "mlflow"))
+        return complain(EXIT_USAGE, "what can be imported is 'mlflow', not '%s'", inv->args[0]);
+    if (!option_given(inv, "from"))
+        return complain(EXIT_USAGE, "--from is missing: sqlite:///mlflow.db, a folder mlruns, or "
+                                    "the URL of a server");
+    return open_and_move(inv, true);
+}
+
+int export_command(struct invocation *inv) {
+    if (!str_eq(inv->args[0], "mlflow"))
+        return complain(EXIT_USAGE, "what can be exported is 'mlflow', not '%s'", inv->args[0]);
+    if (!option_given(inv, "to"))
+        return complain(EXIT_USAGE, "--to is missing: the database file to make");
+    return open_and_move(inv, false);
 }

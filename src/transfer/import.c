@@ -487,7 +487,7 @@ static int take_traces(struct import *m) {
     return rc;
 }
 
-static void name_kinds(struct transfer_report *r) {
+void transfer_name_kinds(struct transfer_report *r) {
     static const char *const names[TRANSFER_KINDS] = {
         "experiments", "runs",   "metric points", "logged models", "registered models",
         "versions",    "traces", "spans",         "assessments",   "files"};
@@ -505,7 +505,7 @@ static const char *source_folder(const char *from) {
 
 int transfer_import(struct ctx *c, const struct transfer_options *o, struct transfer_report *out) {
     struct import m = {.o = o, .report = out};
-    name_kinds(out);
+    transfer_name_kinds(out);
     int rc = source_open(c, o->from, o->workspace, &m.source);
     if (rc != 0)
         return rc;

@@ -8,6 +8,7 @@
 #include "quern/registry/copy.h"
 #include "quern/trace/copy.h"
 #include "quern/tracking/copy.h"
+#include "quern/transfer/transfer.h"
 
 struct ctx;
 struct source;

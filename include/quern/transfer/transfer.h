@@ -16,7 +16,10 @@
  * as they are and are counted. Nothing outside of that folder is opened and no link is followed. A
  * live server's files come over its own API.
  *
- * Export writes a new MLflow database of the schema named by transfer_schema, and the files. */
+ * Export writes a new MLflow database, at the first revision of its schema that has all tables it
+ * needs ("mlflow db upgrade" brings it to any later one), reads it back as a source and compares,
+ * and writes the artifact files below a folder as a server's --artifacts-destination has them.
+ * Links of traces to further runs have no table there and stay behind. */
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -30,6 +33,7 @@ struct transfer_options {
     const char *from; /* sqlite:///relative.db, sqlite:////absolute.db, a folder, http(s)://... */
     const char *artifacts;                    /* folder; NULL: none. For a folder mlruns: itself */
     const char *workspace;                    /* of the source; NULL: "default" */
+    const char *to;                           /* export: the file to make */
     bool dry_run;                             /* look and count, put nothing */
     void (*say)(void *arg, const char *line); /* a fault or a note; NULL: nobody listens */
     void *arg;
@@ -65,5 +69,9 @@ struct transfer_report {
 
 /* 0 also when there are faults: look at the report. Negative when the source cannot be read. */
 int transfer_import(struct ctx *c, const struct transfer_options *o, struct transfer_report *out);
+/* The same, outwards. The file must not exist. */
+int transfer_export(struct ctx *c, const struct transfer_options *o, struct transfer_report *out);
+/* An empty report with the names of the kinds. */
+void transfer_name_kinds(struct transfer_report *r);
 
 #endif

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef QUERN_TRANSFER_MLFLOW_SCHEMA_H
+#define QUERN_TRANSFER_MLFLOW_SCHEMA_H
+/* Mlflow schema: the tables that an export fills, at the revision of MLflow's own migrations that
+ * first had all of them. "mlflow db upgrade" brings them to any later one; that is also why names
+ * of constraints are MLflow's. */
+#define MLFLOW_REVISION "a1b2c3d4e5f6"
+
+struct ctx;
+
+int mlflow_schema_create(struct ctx *c); /* c->db is the new file */
+
+#endif
