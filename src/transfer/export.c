@@ -19,6 +19,7 @@
 #include "quern/crypto/crypto.h"
 #include "quern/db/db.h"
 #include "source.h"
+#include "span_form.h"
 
 struct export {
     const struct transfer_options *o;
@@ -230,6 +231,16 @@ static int points_equal(struct proof *p, struct ctx *c, const char *id, int64_t 
     return rc < 0 ? rc : digest_equal(&x, &y);
 }
 
+/* What MLflow's tables can hold of a trace: no links to further runs at that revision, no kind of a
+ * span. */
+static int as_kept(struct ctx *c, struct copy_trace *ours, const struct copy_trace *theirs) {
+    int rc = 0;
+    ours->runs = theirs->runs;
+    for (size_t i = 0; i < ours->nspans && rc == 0; i++)
+        rc = span_from_mlflow(c, span_to_mlflow(c, &ours->spans[i]), &ours->spans[i]);
+    return rc < 0 ? rc : 1;
+}
+
 /* What the new file says of a thing, against what stands here. 1 equal, 0 not, negative. */
 static int prove_one(struct proof *p, struct ctx *c, struct ctx *s, const struct kind *k,
                      const void *theirs) {
@@ -267,7 +278,7 @@ static int prove_one(struct proof *p, struct ctx *c, struct ctx *s, const struct
         const struct copy_trace *t = theirs;
         rc = trace_copy_get(c, t->id, &e);
         if (rc > 0)
-            e.runs = t->runs; /* the revision has no table for links */
+            rc = as_kept(c, &e, t);
         a = digest_trace(t);
         b = rc > 0 ? digest_trace(&e) : a;
         bool same = rc > 0 && digest_equal(&a, &b);
