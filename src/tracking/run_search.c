@@ -119,6 +119,7 @@ static int plan_attribute(struct ctx *c, struct search_plan *p, const struct fil
     /* As MLflow does, and the tag has an index. */
     s->kind = BY_TAG;
     s->column = NULL;
+    s->name = RUN_NAME_TAG;
     rc = run_search_keys(c, p, RUN_NAME_TAG, &s->keys, &s->nkeys);
     p->nothing |= s->nkeys == 0;
     return rc;
@@ -146,6 +147,7 @@ static int plan_cond(struct ctx *c, struct search_plan *p, const struct filter_c
     enum entity e;
     int rc = entity_of(c, f->entity, &e);
     s->clause = f;
+    s->name = f->key;
     if (rc)
         return rc;
     if (e == E_ATTRIBUTE)

@@ -35,6 +35,7 @@ struct search_cond {
     enum search_kind kind;
     const char *column; /* of run or run_dataset; "context" for the input tag */
     const struct filter_clause *clause;
+    const char *name; /* of the key */
     const int64_t *keys;
     size_t nkeys;
 };

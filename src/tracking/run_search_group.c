@@ -91,7 +91,7 @@ static int sort_set(struct groups *g) {
             "");
     search_emit_joins(c, &q, g->p, rest(g));
     sql_add(c, &q, " WHERE", "");
-    search_emit_scope(c, &q, g->p);
+    search_emit_scope(c, &q, g->p, false);
     sql_add(c, &q, " AND bitmap_has(?, r.id)", "p", g->set);
     search_emit_order(c, &q, g->p, rest(g));
     sql_add(c, &q, " LIMIT ? OFFSET ?", "ii", g->want + g->cut - (int64_t)g->items.n, g->skip);

@@ -16,11 +16,12 @@ bool search_needs_row(const char *column) {
     return strcmp(column, "r.uuid") != 0 && strcmp(column, "r.start_ms") != 0;
 }
 
-void search_emit_scope(struct ctx *c, struct sql *q, const struct search_plan *p) {
-    sql_add(c, q, " r.experiment_id", "");
+void search_emit_scope(struct ctx *c, struct sql *q, const struct search_plan *p, bool found) {
+    /* Of a run that is known already an index would be searched once per experiment. */
+    sql_add(c, q, found ? " +r.experiment_id" : " r.experiment_id", "");
     filter_emit_ids(c, q, p->experiments, p->nexperiments);
     if (p->deleted < 0)
-        sql_add(c, q, " AND r.deleted IN (0, 1)", "");
+        sql_add(c, q, found ? "" : " AND r.deleted IN (0, 1)", "");
     else
         sql_add(c, q, " AND r.deleted = ?", "i", (int64_t)p->deleted);
 }
@@ -54,6 +55,21 @@ static void emit_column(struct ctx *c, struct sql *q, const struct search_cond *
         sql_add(c, q, ")", "");
 }
 
+/* The number of a name for a run; among several it is that of the run's experiment. */
+static void emit_key(struct ctx *c, struct sql *q, const int64_t *keys, size_t n, const char *name,
+                     const char *row) {
+    if (n == 1) {
+        filter_emit_ids(c, q, keys, n);
+        return;
+    }
+    sql_add(c, q,
+            " = (SELECT k.id FROM run n INDEXED BY run_brief CROSS JOIN run_key k"
+            " ON k.experiment_id = n.experiment_id AND k.name = ? WHERE n.id = ",
+            "s", name);
+    sql_add(c, q, row, "");
+    sql_add(c, q, ")", "");
+}
+
 void search_emit_cond(struct ctx *c, struct sql *q, const struct search_cond *s, const char *row) {
     if (s->kind == BY_TEXT || s->kind == BY_NUMBER) {
         emit_column(c, q, s, row);
@@ -73,7 +89,7 @@ void search_emit_cond(struct ctx *c, struct sql *q, const struct search_cond *s,
     sql_add(c, q, " x WHERE x.run_id = ", "");
     sql_add(c, q, row, "");
     sql_add(c, q, " AND x.key_id", "");
-    filter_emit_ids(c, q, s->keys, s->nkeys);
+    emit_key(c, q, s->keys, s->nkeys, s->name, row);
     if (op != OP_IS_NULL && op != OP_NOT_NULL) {
         sql_add(c, q, " AND ", "");
         filter_emit(c, q, "x.value", s->clause);
@@ -90,7 +106,7 @@ void search_emit_joins(struct ctx *c, struct sql *q, const struct search_plan *p
         sql_add(c, q, search_table(o->kind), "");
         sql_add(c, q,
                 arena_printf(c->arena, " o%zu ON o%zu.run_id = r.id AND o%zu.key_id", i, i, i), "");
-        filter_emit_ids(c, q, o->keys, o->nkeys);
+        emit_key(c, q, o->keys, o->nkeys, o->name, "r.id");
     }
 }
 
@@ -225,7 +241,7 @@ bool search_emit_hits(struct ctx *c, struct sql *q, const struct search_plan *p,
             sql_add(c, q, ")", "");
             break;
         }
-        search_emit_scope(c, q, p);
+        search_emit_scope(c, q, p, false);
         sql_add(c, q, " AND ", "");
         filter_emit(c, q, s->column, s->clause);
         break;

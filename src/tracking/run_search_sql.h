@@ -13,8 +13,8 @@ struct sql;
 
 const char *search_table(enum search_kind k); /* of metrics, params, tags */
 bool search_needs_row(const char *column);    /* of run: no narrow index has it */
-/* " r.experiment_id ... AND r.deleted ..." */
-void search_emit_scope(struct ctx *c, struct sql *q, const struct search_plan *p);
+/* " r.experiment_id ... AND r.deleted ..."; found: another table of the statement leads to r. */
+void search_emit_scope(struct ctx *c, struct sql *q, const struct search_plan *p, bool found);
 /* A condition as a truth value, probed for the run numbered `row`: "r.id", "d.run_id". */
 void search_emit_cond(struct ctx *c, struct sql *q, const struct search_cond *s, const char *row);
 /* Joins that the orders from `first` on need, and those orders with what breaks ties. */

@@ -44,7 +44,7 @@ static int sort(struct ctx *c, const struct search_plan *p, const char *ids,
                 "");
     search_emit_joins(c, &q, p, 0);
     sql_add(c, &q, " WHERE", "");
-    search_emit_scope(c, &q, p);
+    search_emit_scope(c, &q, p, ids != NULL);
     if (set)
         run_set_emit(c, &q, set, "r.id");
     for (size_t i = 0; !set && i < p->nconds; i++) {

@@ -64,7 +64,7 @@ static void emit_metric(struct ctx *c, struct sql *q, const struct search_plan *
             "ii", key, (int64_t)(stage->kind == STAGE_NAN));
     /* Conditions on the metric that orders bound the walk itself. */
     for (size_t i = 0; i < p->nconds; i++)
-        if (p->conds[i].kind == BY_METRIC && !strcmp(p->conds[i].clause->key, stage->order->name)) {
+        if (p->conds[i].kind == BY_METRIC && !strcmp(p->conds[i].name, stage->order->name)) {
             sql_add(c, q, " AND ", "");
             filter_emit(c, q, "d.value", p->conds[i].clause);
         }

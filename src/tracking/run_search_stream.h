@@ -46,7 +46,7 @@ struct streams {
     size_t n;
 };
 
-#define STREAMS_MAX 256
+#define STREAMS_MAX 1000
 size_t streams_count(const struct search_plan *p, const struct stage *stage);
 /* conds are probed; set is asked first. from: no run before this value is wanted. */
 int streams_open(struct ctx *c, struct streams *s, const struct search_plan *p,

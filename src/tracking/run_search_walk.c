@@ -16,7 +16,8 @@
 
 #define FEW_RUNS 2000 /* so many are sorted rather than walked to */
 #define PROBED_AT_ONCE 512
-#define PROBE_COST 8 /* visits of a scan that take as long as one probe */
+#define PROBED_STREAMS 8 /* what a probe opens is looked for among all that is open */
+#define PROBE_COST 8     /* visits of a scan that take as long as one probe */
 
 struct walk {
     struct ctx *c;
@@ -98,7 +99,8 @@ static int walk_stage(struct walk *w, const struct stage *stage) {
     struct stream_value at = {0};
     struct buf text = {0};
     struct groups *g = &w->groups;
-    bool probing = w->nconds > 0 && !w->met && w->way != WALK_SETS;
+    bool probing = w->nconds > 0 && !w->met && w->way != WALK_SETS &&
+                   (w->way != WALK_ADAPTS || streams_count(w->p, stage) <= PROBED_STREAMS);
     int rc = w->nconds && !probing ? meet_all(w, &set) : 0;
     if (!rc && !w->few)
         rc = open_streams(w, &s, stage, probing, &set, NULL);
@@ -135,7 +137,7 @@ static int walk_stage(struct walk *w, const struct stage *stage) {
 static bool asks_for_key(const struct walk *w, const struct search_order *o) {
     for (size_t i = 0; i < w->p->nconds; i++) {
         const struct search_cond *s = &w->p->conds[i];
-        if (s->kind == o->kind && s->clause->op != OP_IS_NULL && !strcmp(s->clause->key, o->name))
+        if (s->kind == o->kind && s->clause->op != OP_IS_NULL && !strcmp(s->name, o->name))
             return true;
     }
     return false;
@@ -150,7 +152,7 @@ static enum stage_kind stage_of_runs(const struct walk *w) {
 static int walk_missing(struct walk *w, const struct search_order *o) {
     static const struct filter_clause null = {.op = OP_IS_NULL};
     struct search_cond lacks = {
-        .kind = o->kind, .clause = &null, .keys = o->keys, .nkeys = o->nkeys};
+        .kind = o->kind, .clause = &null, .name = o->name, .keys = o->keys, .nkeys = o->nkeys};
     struct stage stage = {.kind = stage_of_runs(w), .desc = true};
     w->conds[w->nconds++] = &lacks;
     w->probed = w->passed = 0;
@@ -222,11 +224,13 @@ static int walk_stages(struct walk *w) {
 
 bool run_search_walkable(const struct search_plan *p) {
     const struct search_order *o = p->norders ? &p->orders[0] : NULL;
-    struct stage runs = {.kind = STAGE_ANY}, texts = {.kind = STAGE_TEXT, .order = o};
+    struct stage runs = {.kind = STAGE_ANY};
+    struct stage keyed = {.kind = o && o->kind == BY_METRIC ? STAGE_NUMBER : STAGE_TEXT,
+                          .order = o};
     if (streams_count(p, &runs) > STREAMS_MAX)
         return false;
     if (!o || o->kind < BY_TEXT)
-        return !o || streams_count(p, &texts) <= STREAMS_MAX;
+        return !o || streams_count(p, &keyed) <= STREAMS_MAX;
     return !strcmp(o->column, "r.start_ms") || !strcmp(o->column, "r.status");
 }
 
@@ -238,8 +242,7 @@ int run_search_walk(struct ctx *c, const struct search_plan *p, enum walk_way wa
     for (size_t i = 0; i < p->nconds; i++) {
         const struct search_cond *s = &p->conds[i];
         /* Conditions on the metric that orders bound its streams. */
-        if (!(o && o->kind == BY_METRIC && s->kind == BY_METRIC &&
-              !strcmp(s->clause->key, o->name)))
+        if (!(o && o->kind == BY_METRIC && s->kind == BY_METRIC && !strcmp(s->name, o->name)))
             w.conds[w.nconds++] = s;
     }
     w.nown = w.nconds;
