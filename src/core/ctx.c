@@ -4,7 +4,6 @@
 #include "quern/base/arena.h"
 #include "quern/base/clock.h"
 #include "quern/base/id.h"
-#include "quern/base/log.h"
 #include "quern/base/str.h"
 
 void ctx_begin(struct ctx *c) {
@@ -29,7 +28,6 @@ void ctx_end(struct ctx *c) {
 int ctx_asked(struct ctx *c) {
     if (!c->must_ask || c->asked)
         return 0;
-    log_error("access.unasked", "%s %s: no permission was asked for; refused", c->method, c->path);
     return fail(c, ERR_INTERNAL, "The permission on the object was not checked.");
 }
 

@@ -61,7 +61,7 @@ struct ctx {
  * Free with ctx_end. */
 void ctx_begin(struct ctx *c);
 void ctx_end(struct ctx *c);
-/* 0, or fails ERR_INTERNAL and logs when must_ask was not honoured. Before success is told. */
+/* 0, or fails ERR_INTERNAL, which is logged, when must_ask was not honoured. */
 int ctx_asked(struct ctx *c);
 const char *ctx_header(const struct ctx *c, const char *lower_name); /* NULL when absent */
 

@@ -86,7 +86,58 @@ static int call(struct ctx *c, const void *in, void *out) {
     return 0;
 }
 
+/* Handlers of rows whose objects have permissions: they ask when their item's name says so. */
+static int guarded_add(struct ctx *c, const void *in, void *out) {
+    const struct item *i = in;
+    c->asked = c->asked || strstr(i->name, "asks") != NULL;
+    return insert(c, i->name, out);
+}
+static int guarded_work(struct ctx *c, const void *in, void *out) {
+    (void)in;
+    return db_write(lanes_db(lanes), c, work_op, out);
+}
+static int guarded_asks(struct ctx *c, const void *in, void *out) {
+    (void)in;
+    (void)out;
+    c->asked = true;
+    return 0;
+}
+static const struct route inner = {.id = "t.inner", .flags = ROUTE_OBJECT, .fn = guarded_asks};
+/* Runs a row that asks, but asks for nothing itself. */
+static int guarded_outer(struct ctx *c, const void *in, void *out) {
+    int rc = route_run(c, &inner, NULL, NULL);
+    return rc ? rc : item_count(c, in, out);
+}
+
 static const struct route rows[] = {
+    {.id = "t.guarded",
+     .method = "POST",
+     .path = "/guarded",
+     .in = &item_shape,
+     .out = &item_shape,
+     .perm = PERM_PUBLIC,
+     .lane = LANE_WRITE,
+     .flags = ROUTE_OBJECT,
+     .fn = guarded_add,
+     .summary = "Adds, and asks by name."},
+    {.id = "t.guarded-work",
+     .method = "POST",
+     .path = "/guarded-work",
+     .out = &item_shape,
+     .perm = PERM_PUBLIC,
+     .lane = LANE_WORK,
+     .flags = ROUTE_OBJECT,
+     .fn = guarded_work,
+     .summary = "Works and never asks."},
+    {.id = "t.guarded-read",
+     .method = "GET",
+     .path = "/guarded",
+     .out = &count_shape,
+     .perm = PERM_PUBLIC,
+     .lane = LANE_READ,
+     .flags = ROUTE_OBJECT,
+     .fn = guarded_outer,
+     .summary = "Counts and never asks itself."},
     {.id = "t.add",
      .method = "POST",
      .path = "/items",
@@ -201,6 +252,21 @@ static void writing(void) {
     CHECK_INT(atomic_load(&told), 1);
     CHECK(!atomic_load(&told_wrong));
     CHECK_INT(atomic_load(&last_seq), number("SELECT seq FROM event"));
+}
+
+/* A row whose objects have permissions and that does not ask changes nothing and tells nothing. */
+static void asking(void) {
+    int64_t before = number("SELECT count(*) FROM item");
+    struct answer a = post("/guarded", "", "{\"name\":\"forgets\"}");
+    CHECK_INT(a.status, 500);
+    a = post("/guarded-work", "X-Request-Id: never\r\n", "");
+    CHECK_INT(a.status, 500);
+    a = client_text(port, "GET /guarded HTTP/1.1\r\nHost: x\r\n\r\n");
+    CHECK_INT(a.status, 500);
+    CHECK_INT(number("SELECT count(*) FROM item"), before);
+    a = post("/guarded", "", "{\"name\":\"asks\"}");
+    CHECK_INT(a.status, 200);
+    CHECK_INT(number("SELECT count(*) FROM item WHERE name = 'asks'"), 1);
 }
 
 static void working(void) {
@@ -400,6 +466,7 @@ int main(void) {
     RUN(large_bodies);
     RUN(jobs);
     RUN(crowd);
+    RUN(asking);
     CHECK(atomic_load(&reads) > 0);
     CHECK_INT(atomic_load(&bounded_reads), atomic_load(&reads));
     server_stop(server);
