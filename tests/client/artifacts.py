@@ -6,7 +6,7 @@ import sys
 import tempfile
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
-from quern import Server  # noqa: E402
+from quern import Server, wait_until  # noqa: E402
 
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
 os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = "1"
@@ -130,6 +130,15 @@ def log_of(server, word):
     return server.log_text(1 << 24).count(word)
 
 
+def logged(server, word, times):
+    """A request's line comes after its answer."""
+    try:
+        wait_until(word, lambda: log_of(server, word) >= times, 5)
+    except AssertionError:
+        pass
+    check(log_of(server, word) == times, word, log_of(server, word), times)
+
+
 def in_parts(client, run_id, server):
     """Told to, the client sends a file in parts, and fetches it by ranges of a signed URL."""
     with with_env(MLFLOW_ENABLE_PROXY_MULTIPART_UPLOAD="true", MLFLOW_ENABLE_PROXY_MULTIPART_DOWNLOAD="true", **PARTS), \
@@ -138,12 +147,13 @@ def in_parts(client, run_id, server):
         with open(path, "wb") as f:
             f.write(os.urandom((37 << 20) + 12345))
         client.log_artifact(run_id, path, "multi")
-        check(log_of(server, "/mpu/create/") == 1 and log_of(server, "/mpu/complete/") == 1, "the client did not use parts")
-        check(log_of(server, "PUT /api/2.0/mlflow-artifacts/parts/") == 8, log_of(server, "PUT /api/2.0/mlflow-artifacts/parts/"))
+        logged(server, "/mpu/create/", 1)
+        logged(server, "PUT /api/2.0/mlflow-artifacts/parts/", 8)
+        logged(server, "/mpu/complete/", 1)
         got = mlflow.artifacts.download_artifacts(run_id=run_id, artifact_path="multi/parts \u00e9%.bin", dst_path=src + "/x")
         check(digest(got) == digest(path), "differ")
         if int(mlflow.__version__.split(".")[0]) >= 3:
-            check(log_of(server, "GET /api/2.0/mlflow-artifacts/signed/") >= 8, "the client did not use a signed URL")
+            wait_until("signed URLs", lambda: log_of(server, "GET /api/2.0/mlflow-artifacts/signed/") >= 8, 5)
         small = os.path.join(src, "small.txt")
         with open(small, "w") as f:
             f.write("small")
@@ -178,7 +188,7 @@ def part_fails(client, run_id, server):
         finally:
             requests.put = genuine
         check(len(calls) >= 3, calls)
-        check(log_of(server, "/mpu/abort/") == 1, "no abort")
+        logged(server, "/mpu/abort/", 1)
         check(client.list_artifacts(run_id, "cut") == [], "there")
         check(os.listdir(os.path.join(server.data, "uploads")) == [], os.listdir(os.path.join(server.data, "uploads")))
 
