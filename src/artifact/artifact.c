@@ -89,6 +89,24 @@ int artifact_unlink_tree(struct ctx *c, const char *path) {
     return rc == 0 ? artifact_store_delete(c, path) : rc;
 }
 
+static artifact_keep *keeper;
+
+void artifact_keeper(artifact_keep *fn) {
+    keeper = fn;
+}
+
+int artifact_discard(struct ctx *c, const char *path) {
+    int rc = artifact_check_path(c, path);
+    if (rc == 0 && keeper)
+        rc = keeper(c, path);
+    return rc == 0 ? artifact_store_delete(c, path) : rc;
+}
+
+int artifact_erase_tree(struct ctx *c, const char *path, int64_t most) {
+    int rc = artifact_check_path(c, path);
+    return rc == 0 ? artifact_store_erase(c, path, most) : rc;
+}
+
 int artifact_stat(struct ctx *c, const char *path, struct artifact_entry *out) {
     bool found = false;
     int rc = artifact_check_path(c, path);

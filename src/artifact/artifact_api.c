@@ -123,7 +123,7 @@ static int artifact_delete(struct ctx *c, const void *in, void *out) {
         rc = caller_check_model(c, p->path);
     if (rc == 0)
         rc = artifact_permit(c, p->path, OBJECT_DELETE);
-    return rc == 0 ? artifact_unlink_tree(c, p->path) : rc;
+    return rc == 0 ? artifact_discard(c, p->path) : rc;
 }
 
 static int artifact_listing(struct ctx *c, const void *in, void *out) {

@@ -94,6 +94,18 @@ int artifact_store_delete(struct ctx *c, const char *path) {
     return rc;
 }
 
+int artifact_store_erase(struct ctx *c, const char *path, int64_t most) {
+    struct range r = range_of(c, path);
+    int rc = db_exec(c, "DELETE FROM artifact WHERE project_id = ? AND path = ?", "is", c->project,
+                     path);
+    if (rc == 0)
+        rc = db_exec(c,
+                     "DELETE FROM artifact WHERE project_id = ?1 AND path IN (SELECT path FROM"
+                     " artifact WHERE project_id = ?1 AND path >= ?2 AND path < ?3 LIMIT ?4)",
+                     "issi", c->project, r.from, r.to, most);
+    return rc ? rc : db_changes(c) >= most;
+}
+
 static struct stmt *scan(struct ctx *c, const char *from, const char *to) {
     return db_query(c,
                     "SELECT path, sha256, size, updated_ms FROM artifact"

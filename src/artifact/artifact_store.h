@@ -13,6 +13,7 @@ int artifact_store_put(struct ctx *c, const char *path, const char *sha256, int6
 int artifact_store_get(struct ctx *c, const char *path, struct artifact_entry *out, bool *found);
 int artifact_store_has_below(struct ctx *c, const char *path, bool *found);
 int artifact_store_delete(struct ctx *c, const char *path);
+int artifact_store_erase(struct ctx *c, const char *path, int64_t most); /* 1: maybe more */
 /* dir "" is the root. Entries in byte order of the full path. */
 int artifact_store_level(struct ctx *c, const char *dir, struct artifact_entries *out);
 int artifact_store_tree(struct ctx *c, const char *dir, struct artifact_entries *out);

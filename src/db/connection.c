@@ -206,6 +206,8 @@ int conn_failed(struct ctx *c, struct db_conn *conn, int code) {
         mem_die();
     case SQLITE_CONSTRAINT:
         log_debug("db.constraint", "%s", message);
+        if (code == SQLITE_CONSTRAINT_TRIGGER && str_starts(message, "quota: "))
+            return fail(c, ERR_QUOTA, "%s", message + strlen("quota: "));
         if (code == SQLITE_CONSTRAINT_UNIQUE || code == SQLITE_CONSTRAINT_PRIMARYKEY ||
             code == SQLITE_CONSTRAINT_ROWID)
             return fail(c, ERR_EXISTS, "something with this name or key already exists");

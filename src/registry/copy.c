@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "quern/registry/copy.h"
 
+#include "model.h"
 #include "model_store.h"
 #include "quern/base/arena.h"
 #include "quern/core/ctx.h"
@@ -67,17 +68,19 @@ static int count(struct ctx *c, const char *sql, int64_t id, size_t *n) {
     return rc;
 }
 
-static int read_versions(struct ctx *c, int64_t id, struct copy_registered *out) {
-    size_t n = 0;
-    int rc = count(c, "SELECT count(*) FROM model_version WHERE model = ?", id, &n);
+/* only 0: all of them. */
+static int read_versions(struct ctx *c, int64_t id, int64_t only, struct copy_registered *out) {
+    size_t n = 1;
+    int rc = only ? 0 : count(c, "SELECT count(*) FROM model_version WHERE model = ?", id, &n);
     out->versions = ARENA_ARRAY(c->arena, struct copy_version, n ? n : 1);
     struct stmt *st =
         rc < 0 ? NULL
                : db_query(c,
                           "SELECT version, source, storage, run_id, run_link, logged_model,"
                           " description, stage, status, created_ms, updated_ms FROM model_version"
-                          " WHERE model = ? ORDER BY version",
-                          "i", id);
+                          " WHERE model = ?1 AND version >= ?2 AND (?2 = 0 OR version <= ?2)"
+                          " ORDER BY version",
+                          "ii", id, only);
     while (rc >= 0 && (rc = stmt_next(st)) > 0 && out->nversions < n) {
         struct copy_version *v = &out->versions[out->nversions++];
         v->version = stmt_i64(st, 0);
@@ -103,15 +106,17 @@ static int read_versions(struct ctx *c, int64_t id, struct copy_registered *out)
     return rc;
 }
 
-static int read_aliases(struct ctx *c, int64_t id, struct copy_registered *out) {
+static int read_aliases(struct ctx *c, int64_t id, int64_t only, struct copy_registered *out) {
     size_t n = 0;
     int rc = count(c, "SELECT count(*) FROM model_alias WHERE model = ?", id, &n);
     out->aliases = ARENA_ARRAY(c->arena, struct copy_alias, n ? n : 1);
     struct stmt *st =
         rc < 0
             ? NULL
-            : db_query(c, "SELECT alias, version FROM model_alias WHERE model = ? ORDER BY alias",
-                       "i", id);
+            : db_query(c,
+                       "SELECT alias, version FROM model_alias WHERE model = ?1"
+                       " AND (?2 = 0 OR version = ?2) ORDER BY alias",
+                       "ii", id, only);
     while (rc >= 0 && (rc = stmt_next(st)) > 0 && out->naliases < n) {
         struct copy_alias *a = &out->aliases[out->naliases++];
         a->alias = stmt_text(c, st, 0);
@@ -123,7 +128,7 @@ static int read_aliases(struct ctx *c, int64_t id, struct copy_registered *out) 
 
 #define COLUMNS "id, name, description, created_ms, updated_ms, last_version"
 
-static int read_one(struct ctx *c, struct stmt *st, struct copy_registered *out) {
+static int read_one(struct ctx *c, struct stmt *st, int64_t only, struct copy_registered *out) {
     int64_t id = 0;
     int rc = stmt_next(st);
     *out = (struct copy_registered){0};
@@ -142,9 +147,9 @@ static int read_one(struct ctx *c, struct stmt *st, struct copy_registered *out)
                   "i", id);
     rc = pairs_read(c, st, &out->tags);
     if (rc >= 0)
-        rc = read_aliases(c, id, out);
+        rc = read_aliases(c, id, only, out);
     if (rc >= 0)
-        rc = read_versions(c, id, out);
+        rc = read_versions(c, id, only, out);
     return rc < 0 ? rc : 1;
 }
 
@@ -154,7 +159,7 @@ int registered_copy_out(struct ctx *c, const char *after, struct copy_registered
                              "SELECT " COLUMNS " FROM registered_model WHERE project_id = ?"
                              " AND name > ? ORDER BY name LIMIT 1",
                              "is", c->project, after),
-                    out);
+                    0, out);
 }
 
 int registered_copy_get(struct ctx *c, const char *name, struct copy_registered *out) {
@@ -163,5 +168,83 @@ int registered_copy_get(struct ctx *c, const char *name, struct copy_registered 
                              "SELECT " COLUMNS " FROM registered_model WHERE project_id = ?"
                              " AND name = ?",
                              "is", c->project, name),
-                    out);
+                    0, out);
+}
+
+int version_copy_get(struct ctx *c, const char *name, int64_t version,
+                     struct copy_registered *out) {
+    return read_one(c,
+                    db_query(c,
+                             "SELECT " COLUMNS " FROM registered_model WHERE project_id = ?"
+                             " AND name = ?",
+                             "is", c->project, name),
+                    version, out);
+}
+
+/* ------------------------------------------------------------------ back again */
+
+static int tell_aliases(struct ctx *c, const struct copy_registered *in) {
+    int rc = 0;
+    for (size_t i = 0; i < in->naliases && rc == 0; i++)
+        rc = alias_moved(c, in->name, in->aliases[i].alias, 0, in->aliases[i].version);
+    return rc;
+}
+
+int registered_restore(struct ctx *c, const struct copy_registered *in) {
+    struct model_row m;
+    bool found = false;
+    int rc = model_store_get(c, in->name, &m, &found);
+    if (rc == 0 && found)
+        return fail(c, ERR_CONFLICT,
+                    "A registered model named '%s' exists; rename or delete it first.", in->name);
+    if (rc == 0)
+        rc = registered_copy_in(c, in);
+    if (rc == 0)
+        rc = model_store_get(c, in->name, &m, &found);
+    if (rc == 0)
+        rc = access_object_created(c, OBJECT_MODEL, m.id);
+    return rc < 0 ? rc : tell_aliases(c, in);
+}
+
+int version_restore(struct ctx *c, const struct copy_registered *in) {
+    struct model_row m;
+    bool found = false;
+    int rc = model_find(c, in->name, OBJECT_DELETE, &m);
+    int64_t there = 0;
+    const struct copy_version *v = in->versions;
+    if (rc == 0)
+        rc = db_get_i64(c, "SELECT 1 FROM model_version WHERE model = ? AND version = ?", &there,
+                        &found, "ii", m.id, v->version);
+    if (rc == 0 && found)
+        return fail(c, ERR_CONFLICT, "Version %lld of '%s' exists.", (long long)v->version,
+                    in->name);
+    if (rc == 0)
+        rc = put_version(c, m.id, v);
+    /* A model that was made anew under the name must not give this number out again. */
+    if (rc >= 0)
+        rc = db_exec(c,
+                     "UPDATE registered_model SET last_version = max(last_version, ?),"
+                     " updated_ms = ? WHERE id = ?",
+                     "iii", v->version, c->now_ms, m.id);
+    for (size_t i = 0; i < in->naliases && rc >= 0; i++) {
+        const struct copy_alias *a = &in->aliases[i];
+        int64_t other = 0;
+        rc = alias_store_get(c, m.id, a->alias, &other, &found);
+        if (rc < 0 || found)
+            continue;
+        rc = alias_store_set(c, m.id, a->alias, a->version);
+        if (rc >= 0)
+            rc = alias_moved(c, in->name, a->alias, 0, a->version);
+    }
+    return rc < 0 ? rc : 0;
+}
+
+static registry_keep *keeper;
+
+void registry_keeper(registry_keep *fn) {
+    keeper = fn;
+}
+
+int registry_tell_deleting(struct ctx *c, const char *name, int64_t version) {
+    return keeper ? keeper(c, name, version) : 0;
 }

@@ -131,6 +131,8 @@ int model_delete(struct ctx *c, const char *name) {
     struct alias_rows aliases;
     int rc = model_find(c, name, OBJECT_DELETE, &m);
     if (rc == 0)
+        rc = registry_tell_deleting(c, name, 0);
+    if (rc == 0)
         rc = alias_store_list(c, m.id, 0, &aliases);
     for (size_t i = 0; rc == 0 && i < aliases.n; i++)
         rc = alias_moved(c, name, aliases.items[i].alias, aliases.items[i].version, 0);

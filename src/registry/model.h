@@ -30,6 +30,8 @@ int model_alias_drop(struct ctx *c, const char *name, const char *alias); /* abs
 int model_alias_version(struct ctx *c, const char *name, const char *alias, int64_t *version);
 /* Tells of an alias that was moved, set (from 0) or dropped (to 0). */
 int alias_moved(struct ctx *c, const char *name, const char *alias, int64_t from, int64_t to);
+/* Before a model (version 0) or a version is deleted. */
+int registry_tell_deleting(struct ctx *c, const char *name, int64_t version);
 /* A run's token registers versions of its own run and changes nothing else. */
 int registry_check_caller(struct ctx *c, const char *run_id);
 

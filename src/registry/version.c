@@ -163,6 +163,8 @@ int version_delete(struct ctx *c, const char *name, int64_t version) {
     struct alias_rows aliases;
     int rc = version_find(c, name, version, OBJECT_DELETE, &v);
     if (rc == 0)
+        rc = registry_tell_deleting(c, name, version);
+    if (rc == 0)
         rc = alias_store_list(c, v.model, version, &aliases);
     /* The aliases go with the version; a dangling one would only fail later. */
     for (size_t i = 0; rc == 0 && i < aliases.n; i++)

@@ -10,6 +10,7 @@
 #include "quern/base/str.h"
 #include "quern/core/ctx.h"
 #include "quern/db/db.h"
+#include "quern/trace/trace.h"
 
 #define COLUMNS                                                                                    \
     "t.id, t.trace_id, t.experiment_id, t.timestamp_ms, t.execution_ms, t.state,"                  \
@@ -177,6 +178,14 @@ int trace_delete_old(struct ctx *c, int64_t experiment, int64_t before_ms, int64
                      "iii", experiment, before_ms, most);
     *gone = rc < 0 ? 0 : db_changes(c);
     return rc < 0 ? rc : 0;
+}
+
+int traces_erase(struct ctx *c, int64_t experiment, int64_t most, int64_t *gone) {
+    return trace_delete_old(c, experiment, INT64_MAX, most, gone);
+}
+
+int trace_unlink_run(struct ctx *c, const char *run_id) {
+    return db_exec(c, "DELETE FROM trace_run WHERE run_uuid = ?", "s", run_id);
 }
 
 int trace_delete_one(struct ctx *c, int64_t experiment, const char *trace_id, int64_t *gone) {

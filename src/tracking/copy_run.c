@@ -9,6 +9,7 @@
 #include "quern/db/db.h"
 #include "quern/tracking/copy.h"
 #include "run.h"
+#include "run_store.h"
 
 #define PIECE 4096 /* points told at once */
 
@@ -23,8 +24,8 @@ static int put_row(struct ctx *c, const struct copy_run *in, struct run_ref *r) 
                     (long long)r->experiment);
     if (rc == 0) {
         rc = db_exec(c,
-                     "INSERT INTO run (uuid, experiment_id, name, user_id, status, start_ms,"
-                     " artifact_uri) VALUES (?, ?, '', '', '', 0, '')",
+                     "INSERT INTO run (id, uuid, experiment_id, name, user_id, status, start_ms,"
+                     " artifact_uri) VALUES (" RUN_NEXT_ROW ", ?, ?, '', '', '', 0, '')",
                      "si", in->id, in->experiment);
         if (rc >= 0)
             rc = run_find_ref(c, in->id, r);

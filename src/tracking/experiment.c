@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "deleted.h"
 #include "experiment_store.h"
 #include "key.h"
 #include "quern/access/access.h"
@@ -199,7 +200,14 @@ static int move(struct ctx *c, const char *id, bool delete) {
     bool deleted = strcmp(e.lifecycle_stage, "deleted") == 0;
     if (deleted == delete)
         return unknown(c, id);
-    return experiment_set_deleted(c, e.id, delete);
+    if (!delete) {
+        bool purging = false;
+        rc = experiment_purging(c, e.id, &purging);
+        if (rc || purging)
+            return rc ? rc : unknown(c, id);
+    }
+    rc = experiment_set_deleted(c, e.id, delete);
+    return rc < 0 || !delete ? rc : tracking_tell_deleted(c, "experiment", e.id);
 }
 
 int experiment_delete(struct ctx *c, const char *id) {

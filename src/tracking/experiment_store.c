@@ -49,8 +49,9 @@ int experiment_find_name(struct ctx *c, const char *name, struct experiment *out
 
 int experiment_insert(struct ctx *c, const char *name, const char *location, int64_t *id) {
     int rc = db_exec(c,
-                     "INSERT INTO experiment (project_id, name, artifact_location, created_ms,"
-                     " updated_ms) VALUES (?, ?, ?, ?, ?)",
+                     "INSERT INTO experiment (id, project_id, name, artifact_location, created_ms,"
+                     " updated_ms) VALUES ((SELECT 1 + max(greatest, (SELECT max(id) FROM"
+                     " experiment)) FROM experiment_purged), ?, ?, ?, ?, ?)",
                      "issii", c->project, name, location ? location : "", c->now_ms, c->now_ms);
     if (rc < 0)
         return rc;
@@ -97,6 +98,12 @@ int experiment_set_deleted(struct ctx *c, int64_t id, bool deleted) {
                    "UPDATE run SET deleted = 0, deleted_ms = NULL"
                    " WHERE experiment_id = ? AND deleted = 1",
                    "i", id);
+}
+
+int experiment_purging(struct ctx *c, int64_t id, bool *yes) {
+    int64_t one = 0;
+    return db_get_i64(c, "SELECT 1 FROM experiment WHERE id = ? AND purging = 1", &one, yes, "i",
+                      id);
 }
 
 int experiment_put_tag(struct ctx *c, int64_t id, const char *key, const char *value) {

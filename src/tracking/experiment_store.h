@@ -20,6 +20,8 @@ int experiment_set_deleted(struct ctx *c, int64_t id, bool deleted); /* and its 
 int experiment_set_location(struct ctx *c, int64_t id, const char *location);
 /* Of experiment 0, while there is nothing that has a place already. */
 int experiment_default_location(struct ctx *c, const char *location);
+/* Parts of it may be gone already. */
+int experiment_purging(struct ctx *c, int64_t id, bool *yes);
 int experiment_put_tag(struct ctx *c, int64_t id, const char *key, const char *value);
 int experiment_drop_tag(struct ctx *c, int64_t id, const char *key);
 

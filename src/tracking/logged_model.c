@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "deleted.h"
 #include "experiment.h"
 #include "key.h"
 #include "logged_model_store.h"
@@ -137,6 +138,8 @@ int logged_model_delete(struct ctx *c, const char *model_id) {
     int rc = find_own(c, model_id, OBJECT_DELETE, &m);
     if (!rc)
         rc = logged_model_write_deleted(c, m.info->row);
+    if (rc >= 0)
+        rc = tracking_tell_deleted(c, "logged_model", m.info->row);
     return rc < 0 ? rc : 0;
 }
 

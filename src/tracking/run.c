@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "deleted.h"
 #include "experiment.h"
 #include "key.h"
 #include "quern/access/access.h"
@@ -161,6 +162,8 @@ int run_set_deleted(struct ctx *c, const char *run_id, bool deleted) {
     int rc = for_change(c, run_id, OBJECT_DELETE, &r);
     if (!rc)
         rc = run_write_deleted(c, r.row, deleted);
+    if (rc >= 0 && deleted)
+        rc = tracking_tell_deleted(c, "run", r.row);
     return rc < 0 ? rc : 0;
 }
 

@@ -29,8 +29,8 @@ int run_find_ref(struct ctx *c, const char *run_id, struct run_ref *out) {
 int run_row_insert(struct ctx *c, const char *uuid, int64_t experiment, const char *name,
                    const char *user, int64_t start_ms, const char *artifact_uri, int64_t *row) {
     int rc = db_exec(c,
-                     "INSERT INTO run (uuid, experiment_id, name, user_id, status, start_ms,"
-                     " artifact_uri) VALUES (?, ?, ?, ?, 'RUNNING', ?, ?)",
+                     "INSERT INTO run (id, uuid, experiment_id, name, user_id, status, start_ms,"
+                     " artifact_uri) VALUES (" RUN_NEXT_ROW ", ?, ?, ?, ?, 'RUNNING', ?, ?)",
                      "sissis", uuid, experiment, name, user, start_ms, artifact_uri);
     if (rc >= 0)
         *row = db_last_id(c);

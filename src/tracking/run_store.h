@@ -10,6 +10,10 @@
 struct ctx;
 struct run_ref;
 
+/* NULL, which lets the database choose, unless rows of purged runs are still there. */
+#define RUN_NEXT_ROW                                                                               \
+    "(SELECT 1 + max(max(run_id), (SELECT coalesce(max(id), 0) FROM run)) FROM run_rest)"
+
 int run_row_insert(struct ctx *c, const char *uuid, int64_t experiment, const char *name,
                    const char *user, int64_t start_ms, const char *artifact_uri, int64_t *row);
 int run_write_state(struct ctx *c, int64_t row, const char *status, struct opt_i64 end_ms);

@@ -61,6 +61,13 @@ int artifact_link(struct ctx *c, const char *path, const char *sha256, int64_t s
 typedef int artifact_namer(struct ctx *c, const void *arg, const char **path);
 int artifact_put(struct ctx *c, const void *data, size_t n, artifact_namer *name, const void *arg);
 int artifact_unlink_tree(struct ctx *c, const char *path); /* file or folder; absent is fine */
+/* The same for a caller who may want it back: who keeps deleted names is told before, within the
+ * same write. Unset: nobody. */
+typedef int artifact_keep(struct ctx *c, const char *path);
+void artifact_keeper(artifact_keep *fn);
+int artifact_discard(struct ctx *c, const char *path);
+/* The same for good, at most `most` names at once; 1 when there may be more. */
+int artifact_erase_tree(struct ctx *c, const char *path, int64_t most);
 /* Names: inside a read or write. */
 int artifact_stat(struct ctx *c, const char *path, struct artifact_entry *out);
 int artifact_list(struct ctx *c, const char *dir,

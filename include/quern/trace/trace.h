@@ -5,9 +5,16 @@
  * and JSON of both lines (v2: described before and after; v3: described once), and OpenTelemetry's
  * intake at /v1/traces. Description and spans arrive in any order, more than once, and in pieces;
  * the description wins over what spans let guess, and nothing arrives twice. */
+#include <stdint.h>
+
 #include "quern/http/route.h"
 
+struct ctx;
 struct db;
+
+/* Inside a write, for good: at most `most` traces of an experiment; what links traces to a run. */
+int traces_erase(struct ctx *c, int64_t experiment, int64_t most, int64_t *gone);
+int trace_unlink_run(struct ctx *c, const char *run_id);
 
 /* Spans are taken apart on workers and written from there. */
 void trace_open(struct db *db);
