@@ -21,7 +21,7 @@ def doors(s):
         for method, row in methods.items():
             if not str(row.get("operationId", "")).startswith("side_door."):
                 continue
-            where = path.replace("{id}", "x1")
+            where = path.replace("{id}", "x1").replace("{key}", "k")
             a = s.request(method.upper(), where, {} if method != "get" else None)
             if "not implemented" in row["summary"]:
                 same((a.status, a.json["error_code"]), (501, "NOT_IMPLEMENTED"), where)
