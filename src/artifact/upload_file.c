@@ -153,12 +153,17 @@ void upload_file_open(struct upload_file *f) {
     pthread_mutex_unlock(&lock);
 }
 
-/* Under the lock: whether the part goes in place, which nobody else may then touch. */
+/* Under the lock: whether the part goes in place, which nobody else may then touch. Never where
+ * the whole would be over the cap: the place could be beyond what a file may have. */
 static bool claim(struct upload_file *f, int64_t number, int64_t length) {
     bool last = number == f->parts && f->parts > 1;
     if (length <= 0 || f->taken[number] || f->sealed ||
         (last ? f->part_size == 0 || length > f->part_size
               : f->part_size != 0 && length != f->part_size))
+        return false;
+    int64_t each = last ? f->part_size : length;
+    if (number > 1 &&
+        (uint64_t)each > (blob_store.upload_cap - (uint64_t)length) / (uint64_t)(number - 1))
         return false;
     if (f->part_size == 0)
         f->part_size = length;

@@ -166,6 +166,18 @@ def cap():
         check(complete(s, "1/r/artifacts", "big", made["upload_id"], done).status == 400, "complete")
         check(abort(s, "1/r/artifacts", "big", made["upload_id"]).status == 200, "abort")
         check(folders(s) == [], folders(s))
+        # A far part while another has told the size: it has no place, and no file grows to reach one.
+        made = create(s, "1/r/artifacts", "far", 10000).json
+        u = urllib.parse.urlsplit(made["credentials"][0]["url"])
+        with socket.create_connection(("127.0.0.1", s.port), 10) as c:
+            c.sendall(f"PUT {u.path}?{u.query} HTTP/1.1\r\nHost: {u.netloc}\r\nContent-Length: 500000\r\n\r\n".encode() + b"x" * 1000)
+            folder = os.path.join(s.data, "uploads", made["upload_id"])
+            wait_until("the first part", lambda: os.path.exists(os.path.join(folder, "data")))
+            send(made["credentials"][9998], b"y" * 500_000)
+            sizes = {n: os.path.getsize(os.path.join(folder, n)) for n in os.listdir(folder)}
+            check(max(sizes.values()) <= 1 << 20, sizes)
+        check(abort(s, "1/r/artifacts", "far", made["upload_id"]).status == 200, "abort")
+        wait_until("the folder", lambda: folders(s) == [])
 
 
 def traversal(s):
