@@ -69,7 +69,7 @@ OP(make_version,
 OP(make_version_of_logged,
    rc = version_create(c, &(struct version_new){.name = g->name, .source = g->a, .model_id = g->b},
                        &r))
-OP(get_version, rc = version_find(c, g->name, g->version, &r))
+OP(get_version, rc = version_find(c, g->name, g->version, OBJECT_READ, &r))
 OP(drop_version, rc = version_delete(c, g->name, g->version))
 OP(drop_model, rc = model_delete(c, g->name))
 OP(rename_model, rc = model_rename(c, g->name, g->a, &m))
@@ -100,7 +100,7 @@ OP(other_room_creates, {
 })
 OP(foreign_project, {
     c->project = 9;
-    rc = version_find(c, g->name, g->version, &r);
+    rc = version_find(c, g->name, g->version, OBJECT_READ, &r);
 })
 OP(find_models, {
     const char *order[2] = {g->b, NULL};
@@ -125,7 +125,7 @@ OP(find_versions, {
 OP(latest, {
     struct version_rows rows = {0};
     const char *stages[1] = {g->a};
-    rc = model_find(c, g->name, &m);
+    rc = model_find(c, g->name, OBJECT_READ, &m);
     if (rc == 0)
         rc = versions_latest(c, &m, &(struct strs){stages, g->a ? 1 : 0}, &rows);
     text[0] = '\0';
@@ -141,7 +141,7 @@ OP(count_events, rc = db_get_i64(c, "SELECT count(*) FROM event WHERE type = ? A
                                  &v.version, NULL, "ss", g->a, g->b))
 OP(show_aliases, {
     struct version_wire w;
-    rc = version_find(c, g->name, g->version, &r);
+    rc = version_find(c, g->name, g->version, OBJECT_READ, &r);
     if (rc == 0)
         rc = show_version(c, &r, &w);
     text[0] = '\0';
