@@ -5,11 +5,11 @@
 #include "filter_sql.h"
 #include "key.h"
 #include "logged_model.h"
+#include "logged_model_token.h"
 #include "quern/access/access.h"
 #include "quern/base/arena.h"
 #include "quern/base/str.h"
 #include "quern/core/ctx.h"
-#include "quern/core/page.h"
 #include "quern/db/db.h"
 #include "rows.h"
 
@@ -164,8 +164,8 @@ static int emit_order(struct ctx *c, struct sql *q, const struct list *order) {
     return 0;
 }
 
-static int read_page(struct ctx *c, struct sql *q, int64_t limit, int64_t offset,
-                     struct logged_model_page *out) {
+static int read_page(struct ctx *c, struct sql *q, const struct logged_model_search *in,
+                     int64_t limit, int64_t offset, struct logged_model_page *out) {
     size_t cap = 0;
     sql_add(c, q, " LIMIT ? OFFSET ?", "ii", limit + 1, offset);
     struct stmt *st = sql_query(c, q);
@@ -174,7 +174,7 @@ static int read_page(struct ctx *c, struct sql *q, int64_t limit, int64_t offset
         logged_model_row(c, st, list_push(c, &out->models, &cap, sizeof(struct logged_model)));
     if (rc >= 0 && out->models.n > (size_t)limit) {
         out->models.n = (size_t)limit;
-        out->next_page_token = page_token(c, offset + limit);
+        out->next_page_token = logged_model_token(c, in, offset + limit);
     }
     return rc < 0 ? rc : logged_model_fill(c, out->models.items, out->models.n);
 }
@@ -186,7 +186,7 @@ int logged_model_search(struct ctx *c, const struct logged_model_search *in,
     int64_t offset = 0, limit = in->max_results.v > 0 ? in->max_results.v : DEFAULT_RESULTS;
     if (limit > MAX_RESULTS)
         limit = MAX_RESULTS;
-    int rc = page_offset(c, in->page_token, &offset);
+    int rc = logged_model_token_read(c, in, &offset);
     if (!rc)
         rc = filter_parse(c, in->filter, &f);
     if (!rc)
@@ -215,5 +215,5 @@ int logged_model_search(struct ctx *c, const struct logged_model_search *in,
     }
     if (!rc)
         rc = emit_order(c, &q, &in->order_by);
-    return rc ? rc : read_page(c, &q, limit, offset, out);
+    return rc ? rc : read_page(c, &q, in, limit, offset, out);
 }

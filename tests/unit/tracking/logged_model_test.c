@@ -159,6 +159,38 @@ static void search(void) {
     const char *token = fx_text(page, "next_page_token");
     CHECK(*token);
     CHECK_STR(found(",\"max_results\":3,\"page_token\":\"%s\"", token), "a");
+    /* a token belongs to its search */
+    CHECK_HAS(
+        found(",\"filter\":\"name = 'a'\",\"page_token\":\"%s\"", token),
+        "Filter string in the page token does not match the requested filter string. Expected: "
+        "\\\"name = 'a'\\\". Found: null");
+    CHECK_INT(fx_status, 400);
+    CHECK_HAS(found(",\"order_by\":[{\"field_name\":\"name\"}],\"page_token\":\"%s\"", token),
+              "Order by in the page token does not match the requested order by.");
+    CHECK_HAS(
+        fx_call("logged_models.search", "{\"experiment_ids\":[\"0\",\"1\"],\"page_token\":\"%s\"}",
+                token),
+        "Experiment IDs in the page token do not match the requested experiment IDs. Expected: "
+        "[\\\"0\\\", \\\"1\\\"]. Found: [\\\"0\\\"]");
+    CHECK_HAS(found(",\"page_token\":\"%s\"", "eyJvZmZzZXQiOiAzfQ=="),
+              "Experiment IDs in the page");
+    CHECK_HAS(found(",\"page_token\":\"%s\"", "eyJvZmZzZXQiOiAwfQ=="), "Invalid page token");
+    CHECK_HAS(found(",\"page_token\":\"%s\"", "W10="), "Invalid page token");
+    CHECK_HAS(found(",\"page_token\":\"%s\"", "e30"), "could not base64-decode");
+#define ORDERED                                                                                    \
+    ",\"filter\":\"name != ''\",\"order_by\":[{\"field_name\":\"metrics.f\",\"ascending\":false}," \
+    "{\"field_name\":\"name\"}],\"max_results\":1"
+    const char *all = found(ORDERED ",\"page_token\":\"\""), *seen = all;
+    for (int i = 0; i < 3; i++) {
+        page = fx_call("logged_models.search",
+                       "{\"experiment_ids\":[\"0\"]" ORDERED ",\"page_token\":\"%s\"}",
+                       i ? token : "");
+        token = fx_text(page, "next_page_token");
+        CHECK(*token);
+        seen = arena_printf(fx_keep, "%s %s", seen, found(ORDERED ",\"page_token\":\"%s\"", token));
+    }
+    CHECK_STR(seen, found(",\"order_by\":[{\"field_name\":\"metrics.f\",\"ascending\":false},"
+                          "{\"field_name\":\"name\"}]"));
     fx_end();
 }
 
