@@ -144,8 +144,7 @@ int model_search_door(struct ctx *c, const void *input, void *output) {
         out->next_page_token = page_token(c, s.offset + most);
     }
     struct model_wire *items = ARENA_ARRAY(c->arena, struct model_wire, found.n + 1);
-    for (size_t i = 0; rc == 0 && i < found.n; i++)
-        rc = show_model(c, &found.items[i], &items[i]);
+    rc = show_models(c, found.items, found.n, items);
     out->registered_models = (struct list){items, found.n};
     return rc;
 }

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "model_store.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 #include "model.h"
 #include "quern/base/arena.h"
+#include "quern/base/buf.h"
 #include "quern/core/ctx.h"
 #include "quern/db/db.h"
 
@@ -151,4 +153,59 @@ int alias_store_set(struct ctx *c, int64_t model, const char *alias, int64_t ver
 
 int alias_store_delete(struct ctx *c, int64_t model, const char *alias) {
     return db_exec(c, "DELETE FROM model_alias WHERE model = ? AND alias = ?", "is", model, alias);
+}
+
+const char *model_store_ids(struct ctx *c, const struct model_row *rows, size_t n) {
+    struct buf text = {0};
+    buf_putc(&text, '[');
+    for (size_t i = 0; i < n; i++)
+        buf_printf(&text, "%s%" PRId64, i ? "," : "", rows[i].id);
+    buf_putc(&text, ']');
+    const char *ids = arena_strndup(c->arena, text.data, text.len);
+    buf_free(&text);
+    return ids;
+}
+
+/* Lists grow by doubling: one that holds a power of two of items is full. */
+static void *room(struct ctx *c, void *items, size_t n, size_t size) {
+    if (n & (n - 1))
+        return items;
+    void *more = arena_alloc_n(c->arena, n ? n * 2 : 1, size);
+    if (n)
+        memcpy(more, items, n * size);
+    return more;
+}
+
+int model_store_tags_of(struct ctx *c, const char *ids, size_t n, struct pairs *out) {
+    struct stmt *st = db_query(c,
+                               "SELECT j.key, t.key, t.value FROM json_each(?) j"
+                               " CROSS JOIN registered_model_tag t ON t.model = j.value"
+                               " ORDER BY j.key, t.key",
+                               "s", ids);
+    int rc;
+    while ((rc = stmt_next(st)) > 0) {
+        size_t i = (size_t)stmt_i64(st, 0);
+        if (i >= n)
+            continue;
+        out[i].items = room(c, out[i].items, out[i].n, sizeof *out[i].items);
+        out[i].items[out[i].n++] = (struct pair){stmt_text(c, st, 1), stmt_text(c, st, 2)};
+    }
+    return rc;
+}
+
+int alias_store_list_of(struct ctx *c, const char *ids, size_t n, struct alias_rows *out) {
+    struct stmt *st = db_query(c,
+                               "SELECT j.key, a.alias, a.version FROM json_each(?) j"
+                               " CROSS JOIN model_alias a ON a.model = j.value"
+                               " ORDER BY j.key, a.alias",
+                               "s", ids);
+    int rc;
+    while ((rc = stmt_next(st)) > 0) {
+        size_t i = (size_t)stmt_i64(st, 0);
+        if (i >= n)
+            continue;
+        out[i].items = room(c, out[i].items, out[i].n, sizeof *out[i].items);
+        out[i].items[out[i].n++] = (struct alias_row){stmt_text(c, st, 1), stmt_i64(st, 2)};
+    }
+    return rc;
 }

@@ -39,6 +39,12 @@ int alias_store_get(struct ctx *c, int64_t model, const char *alias, int64_t *ve
 int alias_store_set(struct ctx *c, int64_t model, const char *alias, int64_t version);
 int alias_store_delete(struct ctx *c, int64_t model, const char *alias);
 
+/* Of several models by one query: `ids` is a JSON array of their numbers, `out` has as many zeroed
+ * items. */
+const char *model_store_ids(struct ctx *c, const struct model_row *rows, size_t n);
+int model_store_tags_of(struct ctx *c, const char *ids, size_t n, struct pairs *out);
+int alias_store_list_of(struct ctx *c, const char *ids, size_t n, struct alias_rows *out);
+
 /* Rows of two text columns, in the order of the statement. */
 int pairs_read(struct ctx *c, struct stmt *st, struct pairs *out);
 

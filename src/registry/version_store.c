@@ -88,6 +88,21 @@ int version_store_latest(struct ctx *c, int64_t model, const char *stage,
                                   out);
 }
 
+int version_store_latest_of(struct ctx *c, const char *ids, struct version_rows *out) {
+    return version_store_read_all(
+        c,
+        db_query(c,
+                 "SELECT " VERSION_COLUMNS " FROM json_each(?) j"
+                 " CROSS JOIN json_each('[\"None\",\"Staging\",\"Production\",\"Archived\"]') s"
+                 " CROSS JOIN model_version v ON v.model = j.value AND v.version ="
+                 " (SELECT max(x.version) FROM model_version x"
+                 " WHERE x.model = j.value AND x.stage = s.value)"
+                 " CROSS JOIN registered_model m ON m.id = v.model"
+                 " ORDER BY j.key, s.key",
+                 "s", ids),
+        out);
+}
+
 int version_store_newest(struct ctx *c, int64_t model, int64_t *version, bool *found) {
     return db_get_i64(c,
                       "SELECT version FROM model_version WHERE model = ?"

@@ -23,6 +23,9 @@ int version_store_get(struct ctx *c, const char *name, int64_t version, struct v
 int version_store_all(struct ctx *c, int64_t model, struct version_rows *out);
 int version_store_latest(struct ctx *c, int64_t model, const char *stage,
                          struct version_rows *out); /* appends one or none */
+/* The newest of each stage, for several models (model_store_ids): model by model, stages in their
+ * usual order. */
+int version_store_latest_of(struct ctx *c, const char *ids, struct version_rows *out);
 int version_store_newest(struct ctx *c, int64_t model, int64_t *version, bool *found);
 int version_store_insert(struct ctx *c, const struct version_row *row);
 int version_store_update(struct ctx *c, const struct version_row *row);

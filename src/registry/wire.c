@@ -91,26 +91,46 @@ int show_version(struct ctx *c, const struct version_row *v, struct version_wire
     return rc;
 }
 
-int show_model(struct ctx *c, const struct model_row *m, struct model_wire *out) {
-    struct pairs tags;
-    struct alias_rows aliases;
-    struct version_rows latest = {0};
-    int rc = model_store_tags(c, m->id, &tags);
-    if (rc == 0)
-        rc = alias_store_list(c, m->id, 0, &aliases);
-    if (rc == 0)
-        rc = versions_latest(c, m, NULL, &latest);
-    if (rc != 0)
-        return rc;
-    *out = (struct model_wire){.name = m->name,
-                               .creation_timestamp = SET_I64(m->created_ms),
-                               .last_updated_timestamp = SET_I64(m->updated_ms),
-                               .description = *m->description ? m->description : NULL,
-                               .tags = show_tags(c, &tags)};
-    struct alias_wire *items = ARENA_ARRAY(c->arena, struct alias_wire, aliases.n + 1);
-    for (size_t i = 0; i < aliases.n; i++)
+static void show_aliases(struct ctx *c, const struct alias_rows *aliases, struct list *out) {
+    struct alias_wire *items = ARENA_ARRAY(c->arena, struct alias_wire, aliases->n + 1);
+    for (size_t i = 0; i < aliases->n; i++)
         items[i] =
-            (struct alias_wire){aliases.items[i].alias, number_text(c, aliases.items[i].version)};
-    out->aliases = (struct list){items, aliases.n};
-    return show_versions(c, &latest, &out->latest_versions);
+            (struct alias_wire){aliases->items[i].alias, number_text(c, aliases->items[i].version)};
+    *out = (struct list){items, aliases->n};
+}
+
+int show_models(struct ctx *c, const struct model_row *rows, size_t n, struct model_wire *out) {
+    struct pairs *tags = ARENA_ARRAY(c->arena, struct pairs, n + 1);
+    struct alias_rows *aliases = ARENA_ARRAY(c->arena, struct alias_rows, n + 1);
+    struct version_rows latest = {0};
+    struct list shown = {0};
+    if (n == 0)
+        return 0;
+    const char *ids = model_store_ids(c, rows, n);
+    int rc = model_store_tags_of(c, ids, n, tags);
+    if (rc == 0)
+        rc = alias_store_list_of(c, ids, n, aliases);
+    if (rc == 0)
+        rc = version_store_latest_of(c, ids, &latest);
+    if (rc == 0)
+        rc = show_versions(c, &latest, &shown);
+    struct version_wire *versions = shown.items;
+    for (size_t i = 0, at = 0; rc == 0 && i < n; i++) {
+        size_t first = at;
+        while (at < latest.n && latest.items[at].model == rows[i].id)
+            at++;
+        out[i] = (struct model_wire){
+            .name = rows[i].name,
+            .creation_timestamp = SET_I64(rows[i].created_ms),
+            .last_updated_timestamp = SET_I64(rows[i].updated_ms),
+            .description = *rows[i].description ? rows[i].description : NULL,
+            .tags = show_tags(c, &tags[i]),
+            .latest_versions = {at > first ? &versions[first] : NULL, at - first}};
+        show_aliases(c, &aliases[i], &out[i].aliases);
+    }
+    return rc;
+}
+
+int show_model(struct ctx *c, const struct model_row *m, struct model_wire *out) {
+    return show_models(c, m, 1, out);
 }

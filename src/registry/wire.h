@@ -34,5 +34,7 @@ extern const struct shape shape_registry_tag, shape_model_version, shape_registe
 int show_version(struct ctx *c, const struct version_row *v, struct version_wire *out);
 int show_versions(struct ctx *c, const struct version_rows *rows, struct list *out);
 int show_model(struct ctx *c, const struct model_row *m, struct model_wire *out);
+/* As many queries for many models as for one. */
+int show_models(struct ctx *c, const struct model_row *rows, size_t n, struct model_wire *out);
 
 #endif

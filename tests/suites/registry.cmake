@@ -4,3 +4,6 @@ foreach(line 3 2)
   set_tests_properties(client.registry.mlflow${line} PROPERTIES LABELS full TIMEOUT 300
                        ENVIRONMENT QUERN_BIN=$<TARGET_FILE:quern>)
 endforeach()
+add_test(NAME wire.registry_pages COMMAND ${QUERN_PYTHON} ${CMAKE_SOURCE_DIR}/tests/client/registry_pages.py)
+set_tests_properties(wire.registry_pages PROPERTIES LABELS full TIMEOUT 120
+                     ENVIRONMENT QUERN_BIN=$<TARGET_FILE:quern>)
