@@ -70,6 +70,16 @@ static void emit_key(struct ctx *c, struct sql *q, const int64_t *keys, size_t n
     sql_add(c, q, ")", "");
 }
 
+/* NaN is unequal to every number, and neither less nor greater. */
+static void emit_number(struct ctx *c, struct sql *q, const char *x,
+                        const struct filter_clause *f) {
+    bool unequal = f->op == OP_NE;
+    sql_add(c, q, unequal ? "(" : "", "");
+    filter_emit(c, q, arena_printf(c->arena, "%s.value", x), f);
+    sql_add(c, q, arena_printf(c->arena, unequal ? " OR %s.is_nan = 1)" : " AND %s.is_nan = 0", x),
+            "");
+}
+
 void search_emit_cond(struct ctx *c, struct sql *q, const struct search_cond *s, const char *row) {
     if (s->kind == BY_TEXT || s->kind == BY_NUMBER) {
         emit_column(c, q, s, row);
@@ -92,7 +102,10 @@ void search_emit_cond(struct ctx *c, struct sql *q, const struct search_cond *s,
     emit_key(c, q, s->keys, s->nkeys, s->name, row);
     if (op != OP_IS_NULL && op != OP_NOT_NULL) {
         sql_add(c, q, " AND ", "");
-        filter_emit(c, q, "x.value", s->clause);
+        if (s->kind == BY_METRIC)
+            emit_number(c, q, "x", s->clause);
+        else
+            filter_emit(c, q, "x.value", s->clause);
     }
     sql_add(c, q, ")", "");
 }
@@ -214,11 +227,11 @@ bool search_emit_hits(struct ctx *c, struct sql *q, const struct search_plan *p,
         emit_result(c, q, "d.run_id", into);
         sql_add(c, q, "metric_latest d INDEXED BY metric_latest_value WHERE d.key_id", "");
         filter_emit_ids(c, q, s->keys, s->nkeys);
-        sql_add(c, q, " AND d.is_nan IN (0, 1)", "");
-        if (s->clause->op == OP_IS_NULL || s->clause->op == OP_NOT_NULL)
-            break;
         sql_add(c, q, " AND ", "");
-        filter_emit(c, q, "d.value", s->clause);
+        if (s->clause->op == OP_IS_NULL || s->clause->op == OP_NOT_NULL)
+            sql_add(c, q, "d.is_nan IN (0, 1)", "");
+        else
+            emit_number(c, q, "d", s->clause);
         break;
     case BY_PARAM:
     case BY_TAG:

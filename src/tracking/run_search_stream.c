@@ -66,7 +66,10 @@ static void emit_metric(struct ctx *c, struct sql *q, const struct search_plan *
     for (size_t i = 0; i < p->nconds; i++)
         if (p->conds[i].kind == BY_METRIC && !strcmp(p->conds[i].name, stage->order->name)) {
             sql_add(c, q, " AND ", "");
-            filter_emit(c, q, "d.value", p->conds[i].clause);
+            if (stage->kind == STAGE_NUMBER)
+                filter_emit(c, q, "d.value", p->conds[i].clause);
+            else /* NaN is unequal to every number, and nothing else */
+                sql_add(c, q, p->conds[i].clause->op == OP_NE ? "1" : "0", "");
         }
     if (from && stage->kind == STAGE_NUMBER)
         sql_add(c, q, stage->desc ? " AND d.value <= ?" : " AND d.value >= ?", "d", from->real);

@@ -89,9 +89,9 @@ static void conditions(void) {
     REQUIRE(world());
     CHECK_STR(names(FILTER("metrics.m > 1")), "b d");
     CHECK_STR(names(FILTER("metric.m >= 1")), "a b d");
-    CHECK_STR(names(FILTER("metrics.`m` < 1")), "c e");
+    CHECK_STR(names(FILTER("metrics.`m` < 1")), "e");
     CHECK_STR(names(FILTER("metrics.m != 1")), "b c d e");
-    CHECK_STR(names(FILTER("metrics.m = 0")), "c");
+    CHECK_STR(names(FILTER("metrics.m = 0")), "");
     CHECK_STR(names(FILTER("metrics.m = 1.7976931348623157e308")), "d");
     CHECK_STR(names(FILTER("metrics.none = 0")), "");
     CHECK_STR(names(FILTER("metrics.m > 0 AND metrics.m < 2")), "a");
@@ -174,7 +174,7 @@ static void refusals(void) {
     buf_clear(&many);
     for (int i = 0; i < 100; i++)
         buf_printf(&many, "%smetrics.m <= 2", i ? " AND " : "");
-    CHECK_STR(names(",\"filter\":\"%s\",\"order_by\":[\"run_name\"]", many.data), "a b c e");
+    CHECK_STR(names(",\"filter\":\"%s\",\"order_by\":[\"run_name\"]", many.data), "a b e");
     buf_clear(&many);
     for (int i = 0; i < 20; i++)
         buf_printf(&many, "%s\"metrics.m%d\"", i ? "," : "", i);
