@@ -21,6 +21,10 @@ set_tests_properties(wire.metrics PROPERTIES LABELS full TIMEOUT 180
 add_test(NAME fault.metrics COMMAND ${QUERN_PYTHON} ${CMAKE_SOURCE_DIR}/tests/fault/metric_crash.py)
 set_tests_properties(fault.metrics PROPERTIES LABELS full TIMEOUT 240
                      ENVIRONMENT "QUERN_BIN=$<TARGET_FILE:quern>")
+# Columns of an experiment and searches for some fields, after deletes, restores and a kill.
+add_test(NAME wire.columns COMMAND ${QUERN_PYTHON} ${CMAKE_SOURCE_DIR}/tests/client/columns.py)
+set_tests_properties(wire.columns PROPERTIES LABELS full TIMEOUT 240
+                     ENVIRONMENT "QUERN_BIN=$<TARGET_FILE:quern>")
 # Random filters and orders against a plain model.
 add_test(NAME wire.search_property COMMAND ${QUERN_PYTHON} ${CMAKE_SOURCE_DIR}/tests/client/search_property.py)
 set_tests_properties(wire.search_property PROPERTIES LABELS full TIMEOUT 180
