@@ -34,6 +34,7 @@
 #include "quern/serving/serving.h"
 #include "quern/trace/trace.h"
 #include "quern/tracking/tracking.h"
+#include "quern/trash/trash.h"
 #include "quern/webhook/webhook.h"
 
 struct house house;
@@ -279,6 +280,7 @@ static int start_rooms(struct config *c, struct buf *error) {
     }
     artifact_model_owner(run_of_model);
     trace_open(house.db);
+    trash_open(house.db, config_int(c, CONFIG_TRASH_KEEP_MS));
     if (page_open(config_str(c, CONFIG_PAGE), error) != 0) {
         return -1;
     }

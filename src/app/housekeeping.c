@@ -17,6 +17,7 @@
 #include "quern/db/db.h"
 #include "quern/lane/lane.h"
 #include "quern/tracking/tracking.h"
+#include "quern/trash/trash.h"
 #include "quern/webhook/webhook.h"
 
 #define SWEEP_MS 60000
@@ -53,6 +54,7 @@ static const struct kind {
     {"events", event_op},
     {"rows of metric points, which now lie in blocks", run_metrics_pack},
     {"webhook deliveries", webhook_expire},
+    {"things in the trash and rows they left", trash_expire},
 };
 
 struct batch {

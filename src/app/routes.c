@@ -14,6 +14,7 @@
 #include "quern/serving/serving.h"
 #include "quern/trace/trace.h"
 #include "quern/tracking/tracking.h"
+#include "quern/trash/trash.h"
 #include "quern/webhook/webhook.h"
 
 static const struct route_list *const rooms[] = {
@@ -21,7 +22,7 @@ static const struct route_list *const rooms[] = {
     &token_routes,      &user_routes,     &permission_routes, &project_routes,  &artifact_routes,
     &upload_routes,     &grant_routes,    &lineage_routes,    &tracking_routes, &trace_routes,
     &assessment_routes, &registry_routes, &pipeline_routes,   &serving_routes,  &graphql_routes,
-    &side_door_routes,  &webhook_routes,
+    &side_door_routes,  &webhook_routes,  &trash_routes,      &quota_routes,
 };
 
 const struct route_list *house_routes(void) {

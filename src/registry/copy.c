@@ -110,13 +110,11 @@ static int read_aliases(struct ctx *c, int64_t id, int64_t only, struct copy_reg
     size_t n = 0;
     int rc = count(c, "SELECT count(*) FROM model_alias WHERE model = ?", id, &n);
     out->aliases = ARENA_ARRAY(c->arena, struct copy_alias, n ? n : 1);
-    struct stmt *st =
-        rc < 0
-            ? NULL
-            : db_query(c,
-                       "SELECT alias, version FROM model_alias WHERE model = ?1"
-                       " AND (?2 = 0 OR version = ?2) ORDER BY alias",
-                       "ii", id, only);
+    struct stmt *st = rc < 0 ? NULL
+                             : db_query(c,
+                                        "SELECT alias, version FROM model_alias WHERE model = ?1"
+                                        " AND (?2 = 0 OR version = ?2) ORDER BY alias",
+                                        "ii", id, only);
     while (rc >= 0 && (rc = stmt_next(st)) > 0 && out->naliases < n) {
         struct copy_alias *a = &out->aliases[out->naliases++];
         a->alias = stmt_text(c, st, 0);

@@ -5,12 +5,15 @@
 #include <string.h>
 
 #include "deleted.h"
+#include "experiment_store.h"
 #include "quern/artifact/artifact.h"
 #include "quern/base/arena.h"
 #include "quern/base/str.h"
 #include "quern/core/ctx.h"
 #include "quern/db/db.h"
 #include "quern/tracking/tracking.h"
+
+#define PORTION 100
 
 static tracking_deleted *listener;
 
@@ -86,7 +89,9 @@ int run_purge(struct ctx *c, int64_t row, const char **uuid) {
     return rc < 0 ? rc : leave_artifacts(c, d.project, d.uri, d.id);
 }
 
-static int erase_run(struct ctx *c, int64_t row, int64_t most) {
+/* Takes what it deletes off *room; 1 when that was not enough. A deletion of metric points does not
+ * tell how many, so they are taken in portions. */
+static int erase_run(struct ctx *c, int64_t row, int64_t *room) {
     static const char *const rows[] = {
         "DELETE FROM run_param WHERE (run_id, key_id) IN"
         " (SELECT run_id, key_id FROM run_param WHERE run_id = ? LIMIT ?)",
@@ -95,19 +100,26 @@ static int erase_run(struct ctx *c, int64_t row, int64_t most) {
         "DELETE FROM run_input_tag WHERE (run_id, dataset_id, name) IN"
         " (SELECT run_id, dataset_id, name FROM run_input_tag WHERE run_id = ? LIMIT ?)",
     };
-    int rc = run_metrics_erase(c, row, most);
-    return rc ? rc : erase(c, rows, ARRAY_LEN(rows), row, most);
+    int64_t portion = *room < PORTION ? *room : PORTION;
+    int rc = run_metrics_erase(c, row, portion);
+    *room -= rc > 0 ? portion : 1 + 2 * db_changes(c);
+    for (size_t i = 0; rc == 0 && i < ARRAY_LEN(rows); i++) {
+        if (*room <= 0)
+            return 1;
+        rc = db_exec(c, rows[i], "ii", row, *room);
+        *room -= rc < 0 ? 0 : db_changes(c);
+    }
+    return rc || *room > 0 ? rc : 1;
 }
 
-/* Rows that a run has are few as a rule, so a step takes as many runs as it has room for. */
 static int erase_runs(struct ctx *c, int64_t most) {
-    for (int64_t done = 0; done < most; done += 1 + most / 32) {
+    while (most > 0) {
         int64_t row = 0;
         bool found = false;
         int rc = db_get_i64(c, "SELECT run_id FROM run_rest LIMIT 1", &row, &found, "");
         if (rc || !found)
             return rc;
-        rc = erase_run(c, row, most);
+        rc = erase_run(c, row, &most);
         if (rc == 0)
             rc = db_exec(c, "DELETE FROM run_rest WHERE run_id = ?", "i", row);
         if (rc)
@@ -117,7 +129,7 @@ static int erase_runs(struct ctx *c, int64_t most) {
 }
 
 static int erase_trees(struct ctx *c, int64_t most) {
-    for (int64_t done = 0; done < most; done += 1 + most / 32) {
+    while (most > 0) {
         struct doomed d = {0};
         struct stmt *st = db_query(c, "SELECT path, project_id FROM artifact_rest LIMIT 1", "");
         int rc = stmt_next(st);
@@ -132,6 +144,7 @@ static int erase_trees(struct ctx *c, int64_t most) {
         c->project = d.project;
         rc = artifact_erase_tree(c, d.id, most);
         c->project = project;
+        most -= 1 + (rc == 0 ? db_changes(c) : 0);
         if (rc == 0)
             rc = db_exec(c, "DELETE FROM artifact_rest WHERE project_id = ? AND path = ?", "is",
                          d.project, d.id);
@@ -202,4 +215,8 @@ int run_undelete(struct ctx *c, int64_t row) {
 int logged_model_undelete(struct ctx *c, int64_t row) {
     return db_exec(c, "UPDATE logged_model SET deleted = 0, updated_ms = ? WHERE id = ?", "ii",
                    c->now_ms, row);
+}
+
+int experiment_undelete(struct ctx *c, int64_t id) {
+    return experiment_set_deleted(c, id, false);
 }

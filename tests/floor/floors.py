@@ -10,8 +10,8 @@ import re
 import subprocess
 import sys
 
-ROOMS = ["access", "artifact", "lineage", "tracking", "trace", "registry", "webhook", "genai",
-         "graphql", "transfer", "pipeline", "serving"]
+ROOMS = ["access", "artifact", "lineage", "tracking", "trace", "registry", "trash", "webhook",
+         "genai", "graphql", "transfer", "pipeline", "serving"]
 PIPES = ["db", "http", "process", "net", "git", "crypto", "onnx", "schedule"]
 GROUND = ["base", "core", "json", "metric", "config"]
 

@@ -26,6 +26,7 @@ int experiment_purge(struct ctx *c, int64_t id, int64_t most);
 int tracking_erase(struct ctx *c, int64_t most);
 
 /* Undoes one deletion; the caller has asked for the permission. */
+int experiment_undelete(struct ctx *c, int64_t id);
 int run_undelete(struct ctx *c, int64_t row);
 int logged_model_undelete(struct ctx *c, int64_t row);
 
