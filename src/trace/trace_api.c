@@ -7,6 +7,7 @@
 
 #include "quern/access/access.h"
 #include "quern/artifact/artifact.h"
+#include "quern/artifact/place.h"
 #include "quern/base/arena.h"
 #include "quern/base/str.h"
 #include "quern/tracking/tracking.h"
@@ -324,12 +325,14 @@ int api_trace_artifact(struct ctx *c, const void *in, void *out) {
         return rc;
     if (t.spans == 0) { /* a client put them beside the run's files */
         for (size_t i = 0; i < t.tags.n; i++) {
-            const char *path = str_eq(t.tags.items[i].key, "mlflow.artifactLocation")
-                                   ? artifact_uri_path(c, t.tags.items[i].value)
-                                   : NULL;
-            if (path)
-                return artifact_send(c, arena_printf(c->arena, "%s/traces.json", path));
+            struct artifact_place top, file;
+            if (!str_eq(t.tags.items[i].key, "mlflow.artifactLocation") ||
+                artifact_place(c, t.experiment, t.tags.items[i].value, &top) != 0)
+                continue;
+            rc = artifact_place_below(c, &top, "traces.json", &file);
+            return rc ? rc : artifact_place_send(c, &file, "traces.json");
         }
+        err_clear(c);
         return fail(c, ERR_NOT_FOUND, "Trace data is not available for trace with ID '%s'.",
                     t.trace_id);
     }

@@ -137,6 +137,8 @@ static int name_upload(struct ctx *c, const void *arg, const char **path) {
     int rc = root_for_write(c, in->run_uuid, NULL, &root);
     if (!rc)
         rc = store_path(c, &root, in->path, "upload", path);
+    if (!rc)
+        rc = artifact_permit(c, *path, OBJECT_EDIT);
     if (rc == -ERR_NOT_IMPLEMENTED) {
         err_clear(c);
         rc = fail(c, ERR_INVALID,

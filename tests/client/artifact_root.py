@@ -171,6 +171,24 @@ def sources(s, root):
     check(a.status == 404 and b"root:" not in a.body, a)
 
 
+def traces(s, root):
+    """Spans that an older client wrote beside the runs of an experiment."""
+    a = s.mlflow("traces", {"experiment_id": "1", "timestamp_ms": 1, "status": "OK"})
+    check(a.status == 200, a)
+    info = a.json["trace_info"]
+    uri = {t["key"]: t["value"] for t in info["tags"]}["mlflow.artifactLocation"]
+    check(uri == f"file://{root}/1/traces/{info['request_id']}/artifacts", uri)
+    door = "/ajax-api/2.0/mlflow/get-trace-artifact?request_id=" + info["request_id"]
+    check(s.get(door).status == 404, s.get(door))
+    write(root, uri, "traces.json", b'{"spans": []}')
+    a = s.get(door)
+    check(a.status == 200 and a.body == b'{"spans": []}', a)
+    for elsewhere in ("file:///etc", f"file://{root}/2/x", "file:///", "s3://b/x", f"file://{root}/1/../2"):
+        a = s.request("PATCH", f"/api/2.0/mlflow/traces/{info['request_id']}/tags", {"key": "mlflow.artifactLocation", "value": elsewhere})
+        check(a.status == 200, a)
+        check(s.get(door).status == 404, elsewhere, s.get(door))
+
+
 def refused(base):
     """Roots that cannot be."""
     data = os.path.join(base, "refused-data")
@@ -201,7 +219,7 @@ if __name__ == "__main__":
         folder = os.path.join(top, "root")
         with Server(args=["--mlflow-artifact-root", "file://" + urllib.parse.quote(folder)]) as server:
             where = urllib.parse.quote(folder)
-            for test, args in ((locations, (where,)), (reading, (where,)), (hostile, (where, top)), (sources, (where,))):
+            for test, args in ((locations, (where,)), (reading, (where,)), (hostile, (where, top)), (sources, (where,)), (traces, (where,))):
                 test(server, *args)
                 print("ok", test.__name__)
         for test in (refused, kept):
