@@ -2,6 +2,7 @@
 #include "quern/core/filter.h"
 
 #include <string.h>
+#include <strings.h>
 
 #include "quern/base/arena.h"
 #include "quern/base/str.h"
@@ -47,6 +48,15 @@ static size_t quoted_end(const char *s, size_t i) {
     return 0;
 }
 
+/* Words after which a quoted text may follow without a blank. */
+static bool before_quote(const char *t, size_t n) {
+    static const char *const words[] = {"LIKE", "ILIKE", "RLIKE", "AND"};
+    for (size_t i = 0; i < ARRAY_LEN(words); i++)
+        if (strlen(words[i]) == n && !strncasecmp(t, words[i], n))
+            return true;
+    return false;
+}
+
 static void advance(struct scanner *s) {
     const char *t = s->text;
     size_t i = s->at;
@@ -82,7 +92,7 @@ static void advance(struct scanner *s) {
         char *word = arena_strndup(s->c->arena, t + i, k.len);
         if (str_to_f64(word, &v))
             k.kind = NUMBER;
-        if (t[n] == '\'' || t[n] == '"' || t[n] == '`') {
+        if ((t[n] == '\'' || t[n] == '"' || t[n] == '`') && !before_quote(t + i, k.len)) {
             /* entity.`key`: one token; any other quote within a word is broken */
             size_t end = t[n - 1] == '.' && k.kind == WORD ? quoted_end(t, n) : 0;
             k.len = end ? end - i : strcspn(t + i, " \t\r\n");

@@ -312,7 +312,8 @@ static void search(void) {
     CHECK_INT(ASK(find_versions, .a = "name = 's' and version_number > 2", .b = "version_number"),
               0);
     CHECK_STR(text, "s/3,s/4");
-    CHECK_INT(ASK(find_versions, .a = "version_number = '4' AND name IN ('s')"), -ERR_INVALID);
+    CHECK_INT(ASK(find_versions, .a = "version_number = '4' AND name IN ('s', 't')"), 0);
+    CHECK_STR(text, "s/4");
     CHECK_INT(ASK(find_versions, .a = "version_number = '4' AND name = 's'"), 0);
     CHECK_STR(text, "s/4");
     CHECK_INT(ASK(find_versions, .a = "version_number LIKE '4'"), -ERR_INVALID);
