@@ -410,7 +410,10 @@ def main():
         asynchronous(client)
         lineage(client, server)
         a = server.get("/api/3.0/mlflow/server-info")
-        same(a.json, {"store_type": "SqlStore", "workspaces_enabled": False})
+        same(a.json, {"store_type": "SqlStore", "workspaces_enabled": False, "trace_archival_enabled": False,
+                      "multipart_uploads_enabled": True, "multipart_downloads_enabled": True,
+                      "presigned_upload_run_id_supported": True, "presigned_upload_model_id_supported": True,
+                      "features_enabled": {"gateway": False}})
         a = server.get("/api/2.0/mlflow/no-such-thing")
         same((a.status, a.json["error_code"]), (404, "ENDPOINT_NOT_FOUND"))
     print(f"mlflow {mlflow.__version__}: all held")

@@ -50,7 +50,10 @@ def forms(s):
     same(s.request("HEAD", "/api/2.0/mlflow/experiments/get?experiment_id=0").status, 200)
     same(s.request("PUT", "/api/2.0/mlflow/runs/create", b"{}", JSON, raw=True).status, 405)
     same(ok(s.get("/ajax-api/3.0/mlflow/server-info")),
-         {"store_type": "SqlStore", "workspaces_enabled": False})
+         {"store_type": "SqlStore", "workspaces_enabled": False, "trace_archival_enabled": False,
+          "multipart_uploads_enabled": True, "multipart_downloads_enabled": True,
+          "presigned_upload_run_id_supported": True, "presigned_upload_model_id_supported": True,
+          "features_enabled": {"gateway": False}})
 
 
 def exact(s):
