@@ -15,13 +15,15 @@
 #include "quern/base/str.h"
 #include "quern/core/ctx.h"
 #include "quern/db/db.h"
+#include "source.h"
 
 #define PART ((size_t)256 << 10)
 #define DEPTH_MAX 64
 
 struct walk {
     const struct transfer_options *o;
-    const struct place *place;
+    const struct place *place; /* or */
+    struct source *source;
     struct transfer_report *report;
 };
 
@@ -44,17 +46,39 @@ static int link_op(struct ctx *c, void *arg) {
     return artifact_link(c, l->path, l->sha256, l->size);
 }
 
-/* The bytes into the store; they are pinned until the link commits. */
-static int take_bytes(struct ctx *c, int fd, struct link *l) {
-    struct blob_writer *blob = NULL;
+static int read_fd(struct ctx *c, int fd, struct blob_writer *blob) {
     char *part = mem_alloc(PART);
     ssize_t n = 0;
-    int rc = blob_begin(c, &blob);
+    int rc = 0;
     while (rc == 0 && (n = fd_read_all(fd, part, PART)) > 0)
         rc = blob_add(c, blob, part, (size_t)n);
     free(part);
-    if (rc == 0 && n < 0)
-        rc = fail(c, ERR_INTERNAL, "cannot be read: %s", strerror((int)-n));
+    return rc == 0 && n < 0 ? fail(c, ERR_INTERNAL, "cannot be read: %s", strerror((int)-n)) : rc;
+}
+
+struct taking {
+    struct ctx *c;
+    struct blob_writer *blob;
+    int rc;
+};
+
+static bool take(void *arg, const char *data, size_t n) {
+    struct taking *t = arg;
+    t->rc = blob_add(t->c, t->blob, data, n);
+    return t->rc == 0;
+}
+
+/* The bytes into the store; they are pinned until the link commits. */
+static int take_bytes(const struct walk *w, struct ctx *c, int fd, struct link *l) {
+    struct blob_writer *blob = NULL;
+    int rc = blob_begin(c, &blob);
+    if (rc == 0 && w->source) {
+        struct taking t = {.c = c, .blob = blob};
+        rc = w->source->ops->file(w->source, c, l->path, take, &t);
+        rc = t.rc ? t.rc : rc;
+    } else if (rc == 0) {
+        rc = read_fd(c, fd, blob);
+    }
     if (rc == 0)
         return blob_end(c, blob, l->sha256, &l->size);
     if (blob)
@@ -83,7 +107,7 @@ static int copy_file(const struct walk *w, struct ctx *c, const char *rel, int f
     bool was = false, is = false;
     int rc = artifact_check_path(c, l->path);
     if (rc == 0)
-        rc = take_bytes(c, fd, l);
+        rc = take_bytes(w, c, fd, l);
     if (rc != 0)
         return fault(w, c, rel, c->err.message ? c->err.message : "cannot be stored");
     rc = stat_link(c, w->o->db, l->path, &before, &was);
@@ -160,4 +184,52 @@ int files_copy(struct ctx *c, const struct transfer_options *o, const struct pla
     struct walk w = {.o = o, .place = p, .report = report};
     (void)c;
     return walk(&w, rel, logical, 0);
+}
+
+/* ------------------------------------------------------------------ over an API */
+
+static int fetch(const struct walk *w, const char *logical, int depth);
+
+static int fetch_one(const struct walk *w, const struct source_entry *e, const char *logical,
+                     int depth) {
+    struct ctx c;
+    struct link l = {.path = logical};
+    int rc = 0;
+    if (e->is_dir)
+        return fetch(w, logical, depth + 1);
+    ctx_begin(&c);
+    c.project = w->o->project;
+    w->report->kinds[TRANSFER_FILES].seen++;
+    if (w->o->dry_run)
+        w->report->bytes += e->size;
+    else
+        rc = copy_file(w, &c, logical, -1, &l);
+    ctx_end(&c);
+    return rc;
+}
+
+static int fetch(const struct walk *w, const char *logical, int depth) {
+    struct source_entry *entries = NULL;
+    size_t n = 0;
+    struct ctx c;
+    ctx_begin(&c);
+    int rc = depth > DEPTH_MAX ? fail(&c, ERR_INVALID, "lies too deep")
+                               : w->source->ops->list(w->source, &c, logical, &entries, &n);
+    if (rc < 0)
+        (void)fault(w, &c, logical, c.err.message);
+    for (size_t i = 0; i < n && rc == 0; i++) {
+        const char *name = entries[i].name;
+        if (!*name || strchr(name, '/') || str_eq(name, ".") || str_eq(name, ".."))
+            rc = fault(w, &c, logical, "lists a name that no file can have");
+        else
+            rc = fetch_one(w, &entries[i], arena_printf(c.arena, "%s/%s", logical, name), depth);
+    }
+    ctx_end(&c);
+    return 0;
+}
+
+int files_fetch(const struct transfer_options *o, struct source *s, const char *logical,
+                struct transfer_report *report) {
+    struct walk w = {.o = o, .source = s, .report = report};
+    return fetch(&w, logical, 0);
 }

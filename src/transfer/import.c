@@ -119,6 +119,15 @@ static bool settle(struct import *m, struct ctx *c, const struct handling *h, co
     return rc > 0;
 }
 
+/* From the folder when the operator named it, else from a source that hands files out. */
+static void take_files(const struct import *m, struct ctx *c, const char *rel,
+                       const char *logical) {
+    if (rel && logical)
+        (void)files_copy(c, m->o, &m->place, rel, logical, m->report);
+    else if (logical && m->source->ops->list)
+        (void)files_fetch(m->o, m->source, logical, m->report);
+}
+
 /* ------------------------------------------------------------------ experiments */
 
 static int experiment_here(struct ctx *c, const void *thing, void *here) {
@@ -292,8 +301,7 @@ static int take_runs(struct import *m) {
             bool good = settle(m, &p.to, &runs, &r, arena_printf(p.to.arena, "run %s", r.id));
             take_points(m, r.id, good);
             const char *logical = artifact_uri_path(&p.from, r.artifact_uri);
-            if (rel && logical)
-                (void)files_copy(&p.to, m->o, &m->place, rel, logical, m->report);
+            take_files(m, &p.to, rel, logical);
         } else if (rc < 0) {
             say(m, TRANSFER_RUNS, "the source", &p.from, why(&p.from));
         }
@@ -335,8 +343,7 @@ static int take_models(struct import *m) {
                 &rel);
             (void)settle(m, &p.to, &models, &l, arena_printf(p.to.arena, "logged model %s", l.id));
             const char *logical = artifact_uri_path(&p.from, l.artifact_uri);
-            if (rel && logical)
-                (void)files_copy(&p.to, m->o, &m->place, rel, logical, m->report);
+            take_files(m, &p.to, rel, logical);
         } else if (rc < 0) {
             say(m, TRANSFER_LOGGED_MODELS, "the source", &p.from, why(&p.from));
         }
@@ -477,8 +484,7 @@ static int take_traces(struct import *m) {
             judged->seen += (int64_t)t.nassessments;
             spans->equal += good ? (int64_t)t.nspans : 0;
             judged->equal += good ? (int64_t)t.nassessments : 0;
-            if (rel && logical)
-                (void)files_copy(&p.to, m->o, &m->place, rel, logical, m->report);
+            take_files(m, &p.to, rel, logical);
         } else if (rc < 0) {
             say(m, TRANSFER_TRACES, "the source", &p.from, why(&p.from));
         }

@@ -243,8 +243,13 @@ static void close_db(struct source *s) {
     free(m);
 }
 
-static const struct source_ops ops = {
-    experiment, run, points, mlflow_db_model, mlflow_db_registered, mlflow_db_trace, close_db};
+static const struct source_ops ops = {.experiment = experiment,
+                                      .run = run,
+                                      .points = points,
+                                      .model = mlflow_db_model,
+                                      .registered = mlflow_db_registered,
+                                      .trace = mlflow_db_trace,
+                                      .close = close_db};
 
 static int has(struct ctx *c, const char *table, const char *column, bool *yes) {
     int64_t n = 0;

@@ -162,14 +162,13 @@ int mlflow_put_model(struct ctx *c, const struct copy_model *m) {
 }
 
 static int put_version(struct ctx *c, const char *name, const struct copy_version *v) {
-    int rc =
-        db_exec(c,
-                "INSERT INTO model_versions (name, version, creation_time, last_updated_time,"
-                " description, current_stage, source, run_id, status, run_link,"
-                " storage_location) VALUES (?, ?, ?, ?, nullif(?, ''), ?, ?, ?, ?,"
-                " nullif(?, ''), coalesce(?, ?))",
-                "siiissssssss", name, v->version, v->created_ms, v->updated_ms, v->description,
-                v->stage, v->source, v->run_id, v->status, v->run_link, v->storage, v->source);
+    int rc = db_exec(c,
+                     "INSERT INTO model_versions (name, version, creation_time, last_updated_time,"
+                     " description, current_stage, source, run_id, status, run_link,"
+                     " storage_location) VALUES (?, ?, ?, ?, nullif(?, ''), ?, ?, ?, ?,"
+                     " nullif(?, ''), coalesce(?, ?))",
+                     "siiissssssss", name, v->version, v->created_ms, v->updated_ms, v->description,
+                     v->stage, v->source, v->run_id, v->status, v->run_link, v->storage, v->source);
     for (size_t i = 0; i < v->tags.n && rc >= 0; i++)
         rc = db_exec(c,
                      "INSERT INTO model_version_tags (key, value, name, version)"

@@ -201,8 +201,13 @@ static void close_mlruns(struct source *s) {
     free(m);
 }
 
-static const struct source_ops ops = {experiment,        mlruns_run,   mlruns_points, mlruns_model,
-                                      mlruns_registered, mlruns_trace, close_mlruns};
+static const struct source_ops ops = {.experiment = experiment,
+                                      .run = mlruns_run,
+                                      .points = mlruns_points,
+                                      .model = mlruns_model,
+                                      .registered = mlruns_registered,
+                                      .trace = mlruns_trace,
+                                      .close = close_mlruns};
 
 int mlruns_open(struct ctx *c, const char *folder, struct source **out) {
     struct mlruns *m = mem_alloc(sizeof *m);

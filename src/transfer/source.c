@@ -12,6 +12,8 @@ int source_open(struct ctx *c, const char *from, const char *workspace, struct s
         return mlflow_db_open(c, from + 10, workspace, out);
     if (stat(from, &st) == 0 && S_ISREG(st.st_mode))
         return mlflow_db_open(c, from, workspace, out);
+    if (str_starts(from, "http://") || str_starts(from, "https://"))
+        return mlflow_server_open(c, from, workspace, out);
     if (str_starts(from, "file://"))
         from += 7;
     if (stat(from, &st) == 0 && S_ISDIR(st.st_mode))

@@ -13,6 +13,14 @@
 struct ctx;
 struct source;
 
+struct source_entry {
+    const char *name; /* in its folder */
+    bool is_dir;
+    int64_t size;
+};
+/* Takes bytes of a file, bit by bit; false breaks off. */
+typedef bool source_take(void *arg, const char *data, size_t n);
+
 struct source_ops {
     int (*experiment)(struct source *s, struct ctx *c, int64_t after, struct copy_experiment *out);
     int (*run)(struct source *s, struct ctx *c, const char *after, struct copy_run *out);
@@ -23,6 +31,11 @@ struct source_ops {
                       struct copy_registered *out);
     int (*trace)(struct source *s, struct ctx *c, const char *after, struct copy_trace *out);
     void (*close)(struct source *s);
+    /* Files by the path that their mlflow-artifacts: URI has; NULL where only a folder has them.
+     * A folder that is not there lists nothing. */
+    int (*list)(struct source *s, struct ctx *c, const char *path, struct source_entry **out,
+                size_t *n);
+    int (*file)(struct source *s, struct ctx *c, const char *path, source_take *take, void *arg);
 };
 struct source {
     const struct source_ops *ops;
@@ -32,5 +45,6 @@ struct source {
 int source_open(struct ctx *c, const char *from, const char *workspace, struct source **out);
 int mlflow_db_open(struct ctx *c, const char *path, const char *workspace, struct source **out);
 int mlruns_open(struct ctx *c, const char *folder, struct source **out);
+int mlflow_server_open(struct ctx *c, const char *url, const char *workspace, struct source **out);
 
 #endif

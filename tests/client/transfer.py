@@ -171,6 +171,26 @@ def round_trip(work):
         same(ok(s.mlflow("model-versions/create", {"name": "rm", "source": "runs:/x/y"}))["model_version"]["version"], "4")
 
 
+def live(work):
+    """A server that runs, files included, by its URL alone; then the same again."""
+    with Server(data=work + "/one") as s:
+        want = dump(s)
+        text = quern("import", "mlflow", "--from", s.url + "/", "--data", work + "/live")
+        everything_same(text)
+        rows = table(text)
+        assert rows["files"][0] > 0 and rows["spans"][0] > 0 and rows["assessments"][0] > 0, text
+        again = quern("import", "mlflow", "--from", s.url, "--data", work + "/live")
+        everything_same(again)
+        for kind in ("experiments", "runs", "metric points", "logged models", "registered models", "traces", "files"):
+            same(table(again)[kind][1:3], [0, 0], f"a second import changed {kind}:\n{again}")
+        said = quern("import", "mlflow", "--from", s.url + "/none", "--data", work + "/none", code=1)
+        assert "no MLflow server" in said, said
+        url = s.url
+    same(differences(want, served(work + "/live")), [], "after an import from a server")
+    said = quern("import", "mlflow", "--from", url, "--data", work + "/none", code=1)
+    assert "cannot be asked" in said, said
+
+
 def changed_later(work):
     """What changes in the source afterwards is brought here by a further import."""
     db = sqlite3.connect(work + "/out.db")
@@ -373,6 +393,7 @@ def main():
     work = os.path.realpath(tempfile.mkdtemp(prefix="quern-transfer-"))
     try:
         round_trip(work)
+        live(work)
         cut_off(work)
         newer_schema(work)
         hostile(work, *mlruns(work))

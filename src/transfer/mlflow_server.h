@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef QUERN_TRANSFER_MLFLOW_SERVER_H
+#define QUERN_TRANSFER_MLFLOW_SERVER_H
+/* MLflow server: a live server of either line as a source, over the API that its clients use. Ids
+ * are listed once when it is opened; each thing is asked for when its turn comes. What the API does
+ * not tell: when a run was deleted (its end is taken), deleted logged models, numbers of versions
+ * that are no more, and which further runs a trace is linked to.
+ *
+ * Credentials come from MLflow's own environment variables (MLFLOW_TRACKING_TOKEN, or
+ * MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD) and go into a header alone. */
+#include <jansson.h>
+#include <stdbool.h>
+
+#include "quern/net/net.h"
+#include "source.h"
+
+struct arena;
+
+struct server_ids {
+    const char **items; /* by bytes */
+    size_t n, cap;
+};
+struct server {
+    struct source source;
+    struct net_client *net;
+    const char *base; /* without a final '/' */
+    struct net_header headers[4];
+    size_t nheaders;
+    struct arena *arena;  /* of what the source keeps */
+    json_t **experiments; /* by number */
+    size_t nexperiments, experiments_cap;
+    struct server_ids runs, models, registered, prompts, traces;
+    bool traces_v2; /* the older line's routes */
+};
+
+/* The answer, alive as long as the context. ERR_NOT_FOUND for a 404 (also of a route), otherwise
+ * ERR_NOT_READY with what the server said. `path` begins with "/". */
+int server_get(struct server *s, struct ctx *c, const char *path, json_t **out);
+int server_post(struct server *s, struct ctx *c, const char *path, json_t *body, json_t **out);
+/* The same for a body of bytes, bit by bit. */
+int server_bytes(struct server *s, struct ctx *c, const char *path, source_take *take, void *arg);
+
+const char *server_text(const json_t *o, const char *member);  /* "" when absent */
+const char *server_maybe(const json_t *o, const char *member); /* NULL when absent or empty */
+int64_t server_number(const json_t *o, const char *member);    /* also from a text */
+double server_value(const json_t *o, const char *member, bool *is_nan);
+/* From a list of {key, value} or from an object. */
+struct pairs server_pairs(struct ctx *c, const json_t *list);
+const char *server_escape(struct ctx *c, const char *s);
+/* Fills all lists of ids, and the experiments. */
+int server_list_everything(struct server *s, struct ctx *c);
+/* The first id behind `after`, or NULL. */
+const char *server_after(const struct server_ids *l, const char *after);
+
+int server_list(struct source *s, struct ctx *c, const char *path, struct source_entry **out,
+                size_t *n);
+int server_file(struct source *s, struct ctx *c, const char *path, source_take *take, void *arg);
+int server_run(struct source *s, struct ctx *c, const char *after, struct copy_run *out);
+int server_points(struct source *s, struct ctx *c, const char *run_id, copy_points_fn *each,
+                  void *arg);
+int server_model(struct source *s, struct ctx *c, const char *after, struct copy_model *out);
+int server_registered(struct source *s, struct ctx *c, const char *after,
+                      struct copy_registered *out);
+int server_trace(struct source *s, struct ctx *c, const char *after, struct copy_trace *out);
+
+#endif

@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdlib.h>
+#include <string.h>
+
+#include "mlflow_server.h"
+#include "quern/base/arena.h"
+#include "quern/base/str.h"
+#include "quern/core/ctx.h"
+
+static void add_id(struct server *s, struct server_ids *l, const char *id) {
+    if (l->n == l->cap) {
+        l->cap = l->cap ? l->cap * 2 : 256;
+        const char **more = ARENA_ARRAY(s->arena, const char *, l->cap);
+        if (l->n)
+            memcpy(more, l->items, l->n * sizeof *more);
+        l->items = more;
+    }
+    l->items[l->n++] = arena_strdup(s->arena, id);
+}
+
+static int by_text(const void *a, const void *b) {
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+const char *server_after(const struct server_ids *l, const char *after) {
+    size_t low = 0, high = l->n;
+    while (low < high) {
+        size_t mid = low + (high - low) / 2;
+        if (strcmp(l->items[mid], after) > 0)
+            high = mid;
+        else
+            low = mid + 1;
+    }
+    return low < l->n ? l->items[low] : NULL;
+}
+
+/* One list, page by page: `list` of the answer, the id in member `id` of `inner` (NULL: of the
+ * item itself). Path and body as the first page has them; a body of NULL is a GET. */
+struct listing {
+    const char *path, *list, *inner, *id;
+    struct server_ids *ids; /* NULL: experiments, which are kept whole */
+};
+
+static void release(void *tree) {
+    json_decref(tree);
+}
+
+static void keep_experiment(struct server *s, json_t *one) {
+    if (s->nexperiments == s->experiments_cap) {
+        s->experiments_cap = s->experiments_cap ? s->experiments_cap * 2 : 64;
+        json_t **more = ARENA_ARRAY(s->arena, json_t *, s->experiments_cap);
+        if (s->nexperiments)
+            memcpy(more, s->experiments, s->nexperiments * sizeof *more);
+        s->experiments = more;
+    }
+    arena_defer(s->arena, release, json_incref(one));
+    s->experiments[s->nexperiments++] = one;
+}
+
+static int list_all(struct server *s, struct ctx *told, const struct listing *l, json_t *body) {
+    const char *token = "";
+    struct ctx c;
+    json_t *answer = NULL, *item;
+    size_t i;
+    int rc;
+    ctx_begin(&c);
+    do {
+        if (body) {
+            json_t *page = json_copy(body);
+            if (*token)
+                json_object_set_new(page, "page_token", json_string(token));
+            rc = server_post(s, &c, l->path, page, &answer);
+        } else {
+            rc = server_get(s, &c,
+                            *token ? arena_printf(c.arena, "%s&page_token=%s", l->path,
+                                                  server_escape(&c, token))
+                                   : l->path,
+                            &answer);
+        }
+        json_array_foreach(json_object_get(rc == 0 ? answer : NULL, l->list), i, item) {
+            if (l->ids)
+                add_id(s, l->ids,
+                       server_text(l->inner ? json_object_get(item, l->inner) : item, l->id));
+            else
+                keep_experiment(s, item);
+        }
+        token = rc == 0 ? server_text(answer, "next_page_token") : "";
+    } while (rc == 0 && *token);
+    if (rc < 0) /* the message outlives the pages */
+        (void)fail(told, -rc, "%s", c.err.message);
+    ctx_end(&c);
+    json_decref(body);
+    return rc;
+}
+
+static json_t *of_experiment(const char *id) {
+    return json_pack("{s:[s],s:s,s:i}", "experiment_ids", id, "run_view_type", "ALL", "max_results",
+                     1000);
+}
+
+static int list_models(struct server *s, struct ctx *c, const char *id) {
+    static const char path[] = "/api/2.0/mlflow/logged-models/search";
+    int rc = list_all(s, c, &(struct listing){path, "models", "info", "model_id", &s->models},
+                      json_pack("{s:[s],s:i}", "experiment_ids", id, "max_results", 50));
+    if (rc == -ERR_NOT_FOUND) { /* the older line has none */
+        err_clear(c);
+        rc = 0;
+    }
+    return rc;
+}
+
+static int list_traces(struct server *s, struct ctx *c, const char *id) {
+    static const char newer[] = "/api/3.0/mlflow/traces/search";
+    const char *older =
+        arena_printf(c->arena, "/api/2.0/mlflow/traces?experiment_ids=%s&max_results=500", id);
+    int rc = -ERR_NOT_FOUND;
+    if (!s->traces_v2)
+        rc = list_all(s, c, &(struct listing){newer, "traces", NULL, "trace_id", &s->traces},
+                      json_pack("{s:[{s:s,s:{s:s}}],s:i}", "locations", "type", "MLFLOW_EXPERIMENT",
+                                "mlflow_experiment", "experiment_id", id, "max_results", 500));
+    if (rc != -ERR_NOT_FOUND)
+        return rc;
+    err_clear(c);
+    s->traces_v2 = true;
+    return list_all(s, c, &(struct listing){older, "traces", NULL, "request_id", &s->traces}, NULL);
+}
+
+static void sort_ids(struct server_ids *l) {
+    if (l->n)
+        qsort(l->items, l->n, sizeof *l->items, by_text);
+}
+
+static int by_number(const void *a, const void *b) {
+    int64_t x = server_number(*(json_t *const *)a, "experiment_id");
+    int64_t y = server_number(*(json_t *const *)b, "experiment_id");
+    return (x > y) - (x < y);
+}
+
+/* Prompts are registered models that a search tells only to those who ask for them. */
+#define PROMPTS "tags.%60mlflow.prompt.is_prompt%60%20%3D%20%27true%27"
+
+static int list_registered(struct server *s, struct ctx *c, const char *filter,
+                           struct server_ids *ids) {
+    const char *path = arena_printf(
+        c->arena, "/api/2.0/mlflow/registered-models/search?max_results=1000%s", filter);
+    return list_all(s, c, &(struct listing){path, "registered_models", NULL, "name", ids}, NULL);
+}
+
+int server_list_everything(struct server *s, struct ctx *c) {
+    int rc = list_all(
+        s, c,
+        &(struct listing){"/api/2.0/mlflow/experiments/search", "experiments", NULL, NULL, NULL},
+        json_pack("{s:s,s:i}", "view_type", "ALL", "max_results", 1000));
+    for (size_t i = 0; i < s->nexperiments && rc == 0; i++) {
+        const char *id = server_text(s->experiments[i], "experiment_id");
+        rc = list_all(
+            s, c,
+            &(struct listing){"/api/2.0/mlflow/runs/search", "runs", "info", "run_id", &s->runs},
+            of_experiment(id));
+        rc = rc < 0 ? rc : list_models(s, c, id);
+        rc = rc < 0 ? rc : list_traces(s, c, id);
+    }
+    rc = rc < 0 ? rc : list_registered(s, c, "", &s->registered);
+    rc = rc < 0 ? rc : list_registered(s, c, "&filter=" PROMPTS, &s->prompts);
+    for (size_t k = 0; k < s->prompts.n; k++)
+        add_id(s, &s->registered, s->prompts.items[k]);
+    if (s->nexperiments)
+        qsort(s->experiments, s->nexperiments, sizeof(json_t *), by_number);
+    sort_ids(&s->runs);
+    sort_ids(&s->models);
+    sort_ids(&s->registered);
+    sort_ids(&s->traces);
+    return rc;
+}
