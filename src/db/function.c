@@ -7,6 +7,7 @@
 
 #include "connection.h"
 #include "pattern.h"
+#include "percentile.h"
 
 enum { PATTERN_MAX = 1000 };
 static const size_t LIKE_WORK_MAX = 16u << 20; /* pattern bytes times text bytes */
@@ -66,6 +67,7 @@ int function_register(sqlite3 *handle) {
     static int yes = 1;
     int flags = SQLITE_UTF8 | SQLITE_DETERMINISTIC | SQLITE_INNOCUOUS;
     int r = bitmap_register(handle);
+    r = r == SQLITE_OK ? percentile_register(handle) : r;
     if (r == SQLITE_OK)
         r = sqlite3_create_function_v2(handle, "mlflow_like", 2, flags, NULL, like_function, NULL,
                                        NULL, NULL);

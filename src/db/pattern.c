@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Pattern: mlflow_rlike(value, pattern), a search as of Python's re, with a bound on the work of
- * one value: no pattern can hold up its caller. */
+ * one value: no pattern can hold up its caller. \w, \d, \s and \b mean Unicode's classes, as in
+ * Python. Of a value longer than 1 MiB only the first MiB is looked at. */
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include "pattern.h"
 
@@ -35,9 +36,9 @@ static struct pattern *pattern_new(sqlite3_context *context, const char *text, i
     struct pattern *p = sqlite3_malloc(sizeof *p);
     if (!p)
         mem_die();
-    *p = (struct pattern){.code =
-                              pcre2_compile((PCRE2_SPTR)text, (PCRE2_SIZE)n,
-                                            PCRE2_UTF | PCRE2_NEVER_BACKSLASH_C, &code, &at, NULL)};
+    *p = (struct pattern){.code = pcre2_compile((PCRE2_SPTR)text, (PCRE2_SIZE)n,
+                                                PCRE2_UTF | PCRE2_UCP | PCRE2_NEVER_BACKSLASH_C,
+                                                &code, &at, NULL)};
     if (!p->code) {
         pcre2_get_error_message(code, (PCRE2_UCHAR *)why, sizeof why);
         snprintf(message, sizeof message, "mlflow_Invalid regular expression at position %zu: %s.",

@@ -56,6 +56,8 @@ static void rlike(void) {
     CHECK_INT(ask("mlflow_rlike", "resnet-50", "^net"), 0);
     CHECK_INT(ask("mlflow_rlike", "caf\xc3\xa9", "^caf.$"), 1);
     CHECK_INT(ask("mlflow_rlike", "Abc", "(?i)aBC"), 1);
+    CHECK_INT(ask("mlflow_rlike", "caf\xc3\xa9", "^\\w+$"), 1);
+    CHECK_INT(ask("mlflow_rlike", "caf\xc3\xa9s", "f\\b"), 0);
     CHECK_INT(ask("mlflow_rlike", "", "^$"), 1);
     CHECK_INT(ask("mlflow_rlike", "a.b", "a[.]b|x"), 1);
     CHECK_INT(ask("mlflow_rlike", NULL, "a"), -99);
