@@ -43,6 +43,11 @@ CREATE TABLE span (
   status TEXT NOT NULL,                 -- UNSET, OK, ERROR
   start_ns INTEGER NOT NULL,
   end_ns INTEGER,                       -- NULL: not ended
+  model TEXT,                           -- attribute mlflow.llm.model
+  provider TEXT,                        -- attribute mlflow.llm.provider
+  input_cost REAL,                      -- attribute mlflow.llm.cost
+  output_cost REAL,
+  total_cost REAL,
   content TEXT NOT NULL,                -- the span as answers show it, JSON
   UNIQUE (trace, span_id)
 ) STRICT;

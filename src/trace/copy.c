@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "quern/trace/copy.h"
 
+#include <jansson.h>
 #include <string.h>
 
 #include "assessment_row.h"
@@ -8,6 +9,7 @@
 #include "quern/base/str.h"
 #include "quern/core/ctx.h"
 #include "quern/db/db.h"
+#include "span.h"
 #include "trace.h"
 #include "trace_store.h"
 
@@ -35,10 +37,9 @@ static int put_row(struct ctx *c, const struct copy_trace *in, int64_t *row) {
     t.client_request_id = in->client_request_id;
     t.request_preview = in->request_preview;
     t.response_preview = in->response_preview;
-    rc = trace_update(c, &t, true);
-    return rc ? rc
-              : db_exec(c, "UPDATE trace SET name = NULL, spans = ? WHERE id = ?", "ii",
-                        (int64_t)in->nspans, t.row);
+    rc = db_exec(c, "UPDATE trace SET name = NULL, execution_ms = NULL, spans = ? WHERE id = ?",
+                 "ii", (int64_t)in->nspans, t.row);
+    return rc < 0 ? rc : trace_update(c, &t, true);
 }
 
 static int clear(struct ctx *c, int64_t row) {
@@ -53,12 +54,19 @@ static int clear(struct ctx *c, int64_t row) {
 }
 
 static int put_span(struct ctx *c, int64_t row, const struct copy_span *s) {
-    int rc = db_exec(c,
-                     "INSERT INTO span (trace, span_id, parent_id, name, type, status, start_ns,"
-                     " end_ns, content) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                     "isssssiis", row, s->id, s->parent, s->name, s->type, s->status, s->start_ns,
-                     s->end_ns, s->content);
-    return rc < 0 ? rc : 0;
+    json_t *tree = json_loads(s->content, 0, NULL); /* NULL has no attributes */
+    struct span span = {.span_id = s->id,
+                        .parent_id = s->parent,
+                        .name = s->name,
+                        .type = s->type,
+                        .status = s->status,
+                        .start_ns = s->start_ns,
+                        .end_ns = s->end_ns,
+                        .tree = tree,
+                        .content = s->content};
+    int rc = span_put(c, row, &span);
+    json_decref(tree);
+    return rc;
 }
 
 static int put_assessment(struct ctx *c, int64_t row, const struct copy_assessment *a) {

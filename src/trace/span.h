@@ -30,6 +30,8 @@ struct json_t *span_attribute(struct ctx *c, const struct span *s, const char *k
 /* Text of that value as MLflow shows it: a text as it is, anything else as JSON with blanks. */
 const char *span_attribute_text(struct ctx *c, const struct span *s, const char *key);
 
+/* Inside a write: one span into its table; its trace's own row is left alone. */
+int span_put(struct ctx *c, int64_t trace_row, const struct span *s);
 /* Inside a write: spans of one trace into an experiment. */
 int span_store(struct ctx *c, int64_t experiment, const char *location, const char *run_id,
                const struct span *spans, size_t n);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What spans tell of their trace, and where they lie. */
 #include <jansson.h>
+#include <math.h>
 #include <string.h>
 
 #include "quern/base/arena.h"
@@ -13,18 +14,38 @@
 
 #define NS_PER_MS 1000000
 #define PREVIEW_MAX 1000
+#define MODEL_MAX 500
 #define TOKEN_USAGE "mlflow.trace.tokenUsage"
 
-static int put_span(struct ctx *c, int64_t row, const struct span *s) {
+/* Not a number, or infinite: NULL. */
+static const char *cost_of(struct ctx *c, const json_t *cost, const char *key) {
+    const json_t *v = json_object_get(cost, key);
+    double d = json_number_value(v);
+    return json_is_number(v) && isfinite(d) ? arena_printf(c->arena, "%.17g", d) : NULL;
+}
+
+static const char *text_attribute(struct ctx *c, const struct span *s, const char *key) {
+    const char *text = json_string_value(span_attribute(c, s, key));
+    return text ? arena_strndup(c->arena, text, utf8_prefix(text, MODEL_MAX)) : NULL;
+}
+
+int span_put(struct ctx *c, int64_t row, const struct span *s) {
+    const json_t *cost = span_attribute(c, s, "mlflow.llm.cost");
     int rc = db_exec(c,
                      "INSERT INTO span (trace, span_id, parent_id, name, type, status, start_ns,"
-                     " end_ns, content) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+                     " end_ns, content, model, provider, input_cost, output_cost, total_cost)"
+                     " VALUES (?, ?, ?, ?, ?, ?, ?, nullif(?, 0), ?, ?, ?, CAST(? AS REAL),"
+                     " CAST(? AS REAL), CAST(? AS REAL))"
                      " ON CONFLICT (trace, span_id) DO UPDATE SET parent_id = excluded.parent_id,"
                      " name = excluded.name, type = excluded.type, status = excluded.status,"
                      " start_ns = excluded.start_ns, end_ns = excluded.end_ns,"
-                     " content = excluded.content",
-                     "isssssiis", row, s->span_id, s->parent_id, s->name, s->type, s->status,
-                     s->start_ns, s->end_ns, s->content);
+                     " content = excluded.content, model = excluded.model,"
+                     " provider = excluded.provider, input_cost = excluded.input_cost,"
+                     " output_cost = excluded.output_cost, total_cost = excluded.total_cost",
+                     "isssssiissssss", row, s->span_id, s->parent_id, s->name, s->type, s->status,
+                     s->start_ns, s->end_ns, s->content, text_attribute(c, s, "mlflow.llm.model"),
+                     text_attribute(c, s, "mlflow.llm.provider"), cost_of(c, cost, "input_cost"),
+                     cost_of(c, cost, "output_cost"), cost_of(c, cost, "total_cost"));
     return rc < 0 ? rc : 0;
 }
 
@@ -117,7 +138,7 @@ int span_store(struct ctx *c, int64_t experiment, const char *location, const ch
     }
     rc = rc < 0 ? rc : 0;
     for (size_t i = 0; i < n && rc == 0; i++)
-        rc = put_span(c, t.row, &spans[i]);
+        rc = span_put(c, t.row, &spans[i]);
     rc = rc ? rc
             : db_exec(c,
                       "UPDATE trace SET spans = (SELECT count(*) FROM span WHERE trace = ?1)"

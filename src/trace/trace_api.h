@@ -17,6 +17,10 @@ extern const struct shape in_trace_search, out_trace_search, in_trace_search_v2,
     out_trace_search_v2;
 route_fn api_trace_search, api_trace_search_v2;
 
+extern const struct shape in_trace_metrics, out_trace_metrics, in_trace_correlation,
+    out_trace_correlation;
+route_fn api_trace_metrics, api_trace_correlation;
+
 extern const struct shape in_trace_begin_v2, in_trace_end_v2, in_trace_info_v2, out_trace_v2;
 route_fn api_trace_begin_v2, api_trace_end_v2, api_trace_info_v2;
 

@@ -211,14 +211,38 @@ static const struct filter_clause *as_text(struct ctx *c, const struct filter_cl
 #define ASSESSMENT_VALUE                                                                           \
     "(CASE json_type(a.value) WHEN 'text' THEN json_extract(a.value, '$') ELSE a.value END)"
 
-static int add_assessment(struct ctx *c, struct sql *q, const struct filter_clause *k,
+/* The condition on "assessment a". */
+static int add_judged(struct ctx *c, struct sql *q, const struct filter_clause *k, bool feedback) {
+    sql_add(c, q,
+            feedback ? " AND a.kind = 'feedback' AND a.valid = 1 AND a.name = ?"
+                     : " AND a.kind = 'expectation' AND a.valid = 1 AND a.name = ?",
+            "s", k->key);
+    if (k->op == OP_IS_NULL || k->op == OP_NOT_NULL)
+        return 0;
+    sql_add(c, q, " AND ", "");
+    return add_text(c, q, ASSESSMENT_VALUE, k, false);
+}
+
+/* One that was given to a whole session (its metadata name one) counts for each of the session's
+ * traces in the same experiment. That half does not depend on t: it is worked out once. */
+static int add_assessment(struct ctx *c, struct sql *q, const struct filter_clause *clause,
                           bool feedback) {
-    return add_child(c, q, "assessment a", ASSESSMENT_VALUE,
-                     feedback ? " WHERE a.trace = t.id AND a.kind = 'feedback' AND a.valid = 1"
-                                " AND a.name = ?"
-                              : " WHERE a.trace = t.id AND a.kind = 'expectation' AND a.valid = 1"
-                                " AND a.name = ?",
-                     as_text(c, k));
+    const struct filter_clause *k = as_text(c, clause);
+    sql_add(c, q, k->op == OP_IS_NULL ? "NOT (" : "(", "");
+    sql_add(c, q, "EXISTS (SELECT 1 FROM assessment a WHERE a.trace = t.id", "");
+    int rc = add_judged(c, q, k, feedback);
+    sql_add(c, q,
+            ") OR (t.id, t.experiment_id) IN (SELECT own.trace, o.experiment_id FROM assessment a"
+            " JOIN trace o ON o.id = a.trace"
+            " JOIN trace_metadata other ON other.trace = a.trace"
+            " AND other.key = 'mlflow.trace.session'"
+            " JOIN trace_metadata own ON own.key = 'mlflow.trace.session'"
+            " AND substr(own.value, 1, 64) = substr(other.value, 1, 64) AND own.value = other.value"
+            " WHERE json_type(a.metadata, '$.\"mlflow.trace.session\"') IS NOT NULL",
+            "");
+    rc = rc ? rc : add_judged(c, q, k, feedback);
+    sql_add(c, q, "))", "");
+    return rc;
 }
 
 static int add_issue(struct ctx *c, struct sql *q, const struct filter_clause *k) {
@@ -298,20 +322,18 @@ static int add_clause(struct ctx *c, struct sql *q, enum entity e, const struct 
     return add_span(c, q, k);
 }
 
-/* span.attributes.`k` is span.`attributes.k`; outside of quotes. */
-static const char *join_attributes(struct ctx *c, const char *filter) {
-    static const char mark[] = "span.attributes.";
+const char *filter_join(struct ctx *c, const char *filter, const char *mark) {
+    size_t n = strlen(mark), first = strcspn(mark, ".") + 1;
     char *text = arena_strdup(c->arena, filter);
     char quote = 0;
     for (char *p = text; *p; p++) {
         if (quote) {
             quote = *p == quote ? 0 : quote;
-        } else if (strncmp(p, mark, sizeof mark - 1) == 0 && p[sizeof mark - 1] &&
-                   strchr("`\"", p[sizeof mark - 1])) {
-            char q = p[sizeof mark - 1];
-            memmove(p + 6, p + 5, sizeof mark - 6);
-            p[5] = q;
-            p += sizeof mark - 1;
+        } else if (strncmp(p, mark, n) == 0 && p[n] && strchr("`\"", p[n])) {
+            char q = p[n];
+            memmove(p + first + 1, p + first, n - first);
+            p[first] = q;
+            p += n;
             quote = q;
         } else if (*p == '\'' || *p == '"' || *p == '`') {
             quote = *p;
@@ -323,7 +345,7 @@ static const char *join_attributes(struct ctx *c, const char *filter) {
 int trace_filter_sql(struct ctx *c, const char *filter, struct sql *q) {
     struct filter f;
     bool span = false;
-    int rc = filter_parse(c, filter ? join_attributes(c, filter) : NULL, &f);
+    int rc = filter_parse(c, filter ? filter_join(c, filter, "span.attributes.") : NULL, &f);
     if (rc == 0 && f.n > CLAUSES_MAX)
         rc = fail_field(c, ERR_INVALID, "filter", "A filter may have at most %d clauses.",
                         CLAUSES_MAX);

@@ -16,8 +16,7 @@
 #define ORDERS_MAX 20
 
 /* The experiments asked for that are this project's; texts that are no numbers name none. */
-static int from_experiments(struct ctx *c, const struct strs *ids, const char *select,
-                            struct sql *q) {
+int trace_from(struct ctx *c, const struct strs *ids, const char *join, struct sql *q) {
     struct buf list = {0};
     int64_t id = 0, only = 0;
     size_t n = 0;
@@ -30,15 +29,16 @@ static int from_experiments(struct ctx *c, const struct strs *ids, const char *s
         n++;
     }
     buf_putc(&list, ']');
-    sql_add(c, q, select, "");
+    sql_add(c, q, " FROM trace t", "");
+    sql_add(c, q, join, "");
     if (n == 1) /* the index then gives the order of time */
         sql_add(c, q,
-                " FROM trace t WHERE t.experiment_id = ? AND EXISTS (SELECT 1 FROM experiment e"
+                " WHERE t.experiment_id = ? AND EXISTS (SELECT 1 FROM experiment e"
                 " WHERE e.id = t.experiment_id AND e.project_id = ?)",
                 "ii", only, c->project);
     else
         sql_add(c, q,
-                " FROM trace t WHERE t.experiment_id IN (SELECT e.id FROM json_each(?) j"
+                " WHERE t.experiment_id IN (SELECT e.id FROM json_each(?) j"
                 " JOIN experiment e ON e.id = j.value WHERE e.project_id = ?)",
                 "si", arena_strdup(c->arena, list.data), c->project);
     buf_free(&list);
@@ -64,7 +64,8 @@ int trace_search(struct ctx *c, const struct trace_search *in, struct trace_foun
     *out = (struct trace_found){0};
     int rc = page_offset(c, in->page_token, &offset);
     sql_begin(c, &q);
-    rc = rc ? rc : from_experiments(c, &in->experiment_ids, "SELECT t.id", &q);
+    sql_add(c, &q, "SELECT t.id", "");
+    rc = rc ? rc : trace_from(c, &in->experiment_ids, "", &q);
     rc = rc ? rc : trace_filter_sql(c, in->filter, &q);
     rc = rc ? rc : add_orders(c, &in->order_by, &q);
     if (rc != 0 || offset > OFFSET_MAX)
@@ -87,7 +88,8 @@ int trace_count(struct ctx *c, const struct strs *experiment_ids, const char *fi
                 const char *also, const char *also2, int64_t *n) {
     struct sql q;
     sql_begin(c, &q);
-    int rc = from_experiments(c, experiment_ids, "SELECT count(*)", &q);
+    sql_add(c, &q, "SELECT count(*)", "");
+    int rc = trace_from(c, experiment_ids, "", &q);
     rc = rc ? rc : trace_filter_sql(c, filter, &q);
     rc = rc ? rc : trace_filter_sql(c, also, &q);
     rc = rc ? rc : trace_filter_sql(c, also2, &q);

@@ -8,6 +8,7 @@
 #include "quern/core/shape.h"
 
 struct ctx;
+struct sql;
 
 struct trace_search {
     struct strs experiment_ids; /* decimal; unknown ones give nothing */
@@ -21,6 +22,8 @@ struct trace_found {
     size_t n;
     const char *next_page_token; /* NULL on the last page */
 };
+/* Appends " FROM trace t<join> WHERE ..." for the experiments that this caller may read. */
+int trace_from(struct ctx *c, const struct strs *experiment_ids, const char *join, struct sql *q);
 int trace_search(struct ctx *c, const struct trace_search *in, struct trace_found *out);
 /* How many of an experiment's traces a filter lets through; both filters where two are given. */
 int trace_count(struct ctx *c, const struct strs *experiment_ids, const char *filter,

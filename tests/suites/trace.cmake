@@ -8,3 +8,6 @@ foreach(line 3 2)
   set_tests_properties(client.traces.mlflow${line} PROPERTIES LABELS full TIMEOUT 300
                        ENVIRONMENT QUERN_BIN=$<TARGET_FILE:quern>)
 endforeach()
+add_test(NAME wire.trace_metrics COMMAND ${QUERN_PYTHON} ${CMAKE_SOURCE_DIR}/tests/client/trace_metrics.py)
+set_tests_properties(wire.trace_metrics PROPERTIES LABELS quick TIMEOUT 120
+                     ENVIRONMENT QUERN_BIN=$<TARGET_FILE:quern>)
