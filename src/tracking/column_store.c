@@ -19,8 +19,10 @@
         " WHERE key_id = ? AND length(value) <= 64 ORDER BY value LIMIT ?",                        \
             "SELECT value FROM " table " INDEXED BY " table "_short"                               \
             " WHERE key_id = ? AND length(value) <= 64 ORDER BY value DESC LIMIT 1",               \
-            "SELECT value FROM " table " INDEXED BY " table "_short"                               \
-            " WHERE key_id = ? AND length(value) <= 64 AND value > ? ORDER BY value LIMIT 1",      \
+            "WITH RECURSIVE d(v, n) AS (SELECT ?, 0 UNION ALL SELECT (SELECT value FROM " table    \
+            " INDEXED BY " table "_short WHERE key_id = ? AND length(value) <= 64 AND value > d.v" \
+            " ORDER BY value LIMIT 1), n + 1 FROM d WHERE v IS NOT NULL AND n < ?)"                \
+            " SELECT v FROM d WHERE n > 0",                                                        \
             "SELECT count(*) FROM (SELECT 1 FROM " table " INDEXED BY " table "_short"             \
             " WHERE key_id = ? AND length(value) <= 64 AND value = ? LIMIT ?)",                    \
             "SELECT substr(value, 1, 64) FROM " table " INDEXED BY " table "_long"                 \
@@ -69,13 +71,15 @@ struct sample {
     enum looks looks;
 };
 
-static void note_text(struct sample *s, const char *value) {
+static void note_text(struct ctx *c, struct stmt *st, struct sample *s) {
+    size_t n = 0;
+    const void *value = stmt_blob(st, 0, &n);
     s->seen++;
-    if (s->last && !strcmp(s->last, value))
+    if (s->last && strlen(s->last) == n && (n == 0 || !memcmp(s->last, value, n)))
         return;
     s->distinct++;
-    s->last = value;
-    look(&s->looks, value);
+    s->last = stmt_text(c, st, 0);
+    look(&s->looks, s->last);
 }
 
 /* A value in the midst of those skipped over tells how often one is there. */
@@ -106,24 +110,23 @@ static int64_t scaled(const struct sample *s, int64_t count) {
 /* From the last value of the sample on, one seek per different value. */
 static int skip_texts(struct ctx *c, const struct text_sql *sql, int64_t key,
                       const struct column *col, struct sample *s, bool *all) {
+    struct stmt *st =
+        db_query(c, sql->next, "sii", s->last, key, COLUMN_DISTINCT + 1 - s->distinct);
+    int rc;
     *all = false;
-    while (s->distinct <= COLUMN_DISTINCT) {
-        struct stmt *st = db_query(c, sql->next, "is", key, s->last);
-        int rc = stmt_next(st);
-        if (rc > 0)
-            note_text(s, stmt_text(c, st, 0));
-        stmt_end(st);
-        if (rc <= 0) {
-            *all = rc == 0;
-            return rc;
+    while ((rc = stmt_next(st)) > 0) {
+        if (stmt_null(st, 0)) {
+            *all = true;
+            break;
         }
-        if (asks_repeats(s))
-            rc =
-                note_repeats(db_query(c, sql->repeats, "isi", key, s->last, repeats_bound(col)), s);
-        if (rc < 0)
-            return rc;
+        note_text(c, st, s);
+        if (asks_repeats(s) &&
+            (rc = note_repeats(db_query(c, sql->repeats, "isi", key, s->last, repeats_bound(col)),
+                               s)) < 0)
+            break;
     }
-    return 0;
+    stmt_end(st);
+    return rc < 0 ? rc : 0;
 }
 
 static int distinct_texts(struct ctx *c, const struct text_sql *sql, int64_t key,
@@ -133,7 +136,7 @@ static int distinct_texts(struct ctx *c, const struct text_sql *sql, int64_t key
     struct stmt *st = db_query(c, sql->first, "ii", key, (int64_t)SAMPLE);
     int rc;
     while ((rc = stmt_next(st)) > 0)
-        note_text(&s, stmt_text(c, st, 0));
+        note_text(c, st, &s);
     stmt_end(st);
     if (rc < 0)
         return rc;
@@ -149,7 +152,7 @@ static int distinct_texts(struct ctx *c, const struct text_sql *sql, int64_t key
     struct sample far = {0};
     st = db_query(c, sql->long_first, "ii", key, (int64_t)SAMPLE);
     while ((rc = stmt_next(st)) > 0)
-        note_text(&far, stmt_text(c, st, 0));
+        note_text(c, st, &far);
     stmt_end(st);
     if (far.seen) {
         s.looks = LOOKS_STRING;
@@ -210,6 +213,32 @@ static void note_number(struct sample *s, double v) {
     s->number = v;
 }
 
+static int skip_numbers(struct ctx *c, int64_t key, const struct column *col, struct sample *s,
+                        bool *all) {
+    struct stmt *st =
+        db_query(c,
+                 "WITH RECURSIVE d(v, n) AS (SELECT ?, 0 UNION ALL SELECT (SELECT value" OF_KEY
+                 "0 AND value > d.v ORDER BY value LIMIT 1), n + 1 FROM d"
+                 " WHERE v IS NOT NULL AND n < ?) SELECT v FROM d WHERE n > 0",
+                 "dii", s->number, key, COLUMN_DISTINCT + 1 - s->distinct);
+    int rc;
+    while ((rc = stmt_next(st)) > 0) {
+        if (stmt_null(st, 0)) {
+            *all = true;
+            break;
+        }
+        note_number(s, stmt_f64(st, 0));
+        if (asks_repeats(s) &&
+            (rc = note_repeats(
+                 db_query(c, "SELECT count(*) FROM (SELECT 1" OF_KEY "0 AND value = ? LIMIT ?)",
+                          "idi", key, s->number, repeats_bound(col)),
+                 s)) < 0)
+            break;
+    }
+    stmt_end(st);
+    return rc < 0 ? rc : 0;
+}
+
 static int distinct_numbers(struct ctx *c, int64_t key, struct column *col) {
     struct sample s = {0};
     struct stmt *st =
@@ -221,24 +250,10 @@ static int distinct_numbers(struct ctx *c, int64_t key, struct column *col) {
     if (rc < 0)
         return rc;
     bool all = s.seen < SAMPLE;
-    while (!all && s.distinct <= COLUMN_DISTINCT) {
-        st = db_query(c, "SELECT value" OF_KEY "0 AND value > ? ORDER BY value LIMIT 1", "id", key,
-                      s.number);
-        rc = stmt_next(st);
-        if (rc > 0)
-            note_number(&s, stmt_f64(st, 0));
-        stmt_end(st);
-        if (rc < 0)
-            return rc;
-        all = rc == 0;
-        if (!all && asks_repeats(&s))
-            rc = note_repeats(
-                db_query(c, "SELECT count(*) FROM (SELECT 1" OF_KEY "0 AND value = ? LIMIT ?)",
-                         "idi", key, s.number, repeats_bound(col)),
-                &s);
-        if (rc < 0)
-            return rc;
-    }
+    if (!all && s.distinct <= COLUMN_DISTINCT)
+        rc = skip_numbers(c, key, col, &s, &all);
+    if (rc < 0)
+        return rc;
     int64_t guess = all ? s.distinct : scaled(&s, col->count.v);
     struct opt_f64 nan = {0};
     rc = one_number(c, "SELECT 1" OF_KEY "1 LIMIT 1", key, &nan);
