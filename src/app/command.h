@@ -88,6 +88,7 @@ int runs_command(struct invocation *inv);
 int logs_command(struct invocation *inv);
 int models_command(struct invocation *inv);
 int endpoints_command(struct invocation *inv);
+int trash_command(struct invocation *inv);
 int lineage_command(struct invocation *inv);
 int completion_command(struct invocation *inv);
 int man_command(struct invocation *inv);

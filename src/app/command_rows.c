@@ -66,6 +66,13 @@ static const struct option_row runs_options[] = {
     {"limit", 'n', "N", "At most N runs, newest first; default 20", false},
 };
 
+static const struct option_row trash_options[] = {
+    {"kind", 'k', "KIND",
+     "Only experiment, run, logged_model, registered_model, model_version or artifact", false},
+    {"older", 0, "LIFE", "With empty: only what was deleted this long ago (12h, 7d)", false},
+    {"yes", 'y', NULL, "With empty: yes, for good", false},
+};
+
 const struct command commands[] = {
     {.name = "serve",
      .args = "[SETTINGS]",
@@ -199,6 +206,17 @@ const struct command commands[] = {
      .most = 1,
      .client = true,
      .run = endpoints_command},
+    {.name = "trash",
+     .args = "list | restore KIND ID | empty",
+     .doc = "List, restore or erase what was deleted",
+     .details = "Deleted things can be restored for trash.keep (30 days). 'empty' erases them now, "
+                "as 'mlflow gc' does for MLflow.",
+     .options = trash_options,
+     .noptions = ARRAY_LEN(trash_options),
+     .least = 1,
+     .most = 3,
+     .client = true,
+     .run = trash_command},
     {.name = "lineage",
      .args = "NODE",
      .doc = "Show where a thing came from and what came of it",

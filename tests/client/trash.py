@@ -1,0 +1,432 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Trash on the wire: delete, list, undo, erase, with everything as before; purges that housekeeping
+does while others write, and that SIGKILL interrupts; quotas under many clients at once.
+
+With mlflow installed the deletions are those of the genuine client."""
+import concurrent.futures
+import hashlib
+import json
+import os
+import sys
+import threading
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+from quern import Server, wait_until  # noqa: E402
+
+try:
+    import mlflow
+    from mlflow import MlflowClient
+except ImportError:
+    mlflow = None
+
+API = "/api/2.0/mlflow/"
+
+
+def check(what, seen, wanted):
+    assert seen == wanted, f"{what}: {seen!r}, not {wanted!r}"
+
+
+def post(s, route, body, status=200):
+    r = s.request("POST", API + route, body)
+    assert r.status == status, f"{route} {body}: {r}"
+    return r.json
+
+
+def get(s, route, status=200):
+    r = s.get(API + route)
+    assert r.status == status, f"{route}: {r}"
+    return r.json
+
+
+def trash(s, kind=None):
+    things, token = [], None
+    while True:
+        q = "?max_results=7" + (f"&kind={kind}" if kind else "") + (f"&page_token={token}" if token else "")
+        r = s.get("/api/v1/trash" + q)
+        assert r.status == 200, r
+        things += r.json["things"]
+        token = r.json.get("next_page_token")
+        if not token:
+            return things
+
+
+def restore(s, kind, name, status=200):
+    r = s.request("POST", f"/api/v1/trash/{kind}/{name}/restore", {})
+    assert r.status == status, f"restore {kind} {name}: {r}"
+    return r
+
+
+def erase(s, kind, name, status=200):
+    r = s.request("DELETE", f"/api/v1/trash/{kind}/{name}")
+    assert r.status == status, f"erase {kind} {name}: {r}"
+    return r
+
+
+def digest(value):
+    def plain(v):
+        if isinstance(v, dict):
+            return {k: plain(x) for k, x in v.items()
+                    if k not in ("last_update_time", "last_updated_timestamp",
+                                 "last_updated_timestamp_ms")}
+        if isinstance(v, list):
+            return sorted((plain(x) for x in v), key=lambda x: json.dumps(x, sort_keys=True))
+        return v
+    return hashlib.sha256(json.dumps(plain(value), sort_keys=True).encode()).hexdigest()
+
+
+def make_run(s, experiment, points=0, tags=3):
+    run = post(s, "runs/create", {"experiment_id": experiment, "start_time": 1})["run"]["info"]["run_id"]
+    post(s, "runs/log-batch", {
+        "run_id": run,
+        "params": [{"key": f"p{i}", "value": "v" * 20} for i in range(5)],
+        "tags": [{"key": f"t{i}", "value": "v"} for i in range(tags)],
+        "metrics": [{"key": f"m{i % 5}", "value": i * 0.5, "timestamp": 1000 + i, "step": i}
+                    for i in range(points)]})
+    return run
+
+
+def put(s, path, data):
+    r = s.request("PUT", "/api/2.0/mlflow-artifacts/artifacts/" + path, data, raw=True)
+    assert r.status == 200, r
+
+
+def stored(s, path):
+    r = s.get("/api/2.0/mlflow-artifacts/artifacts/" + path)
+    return r.body if r.status == 200 else r.status
+
+
+def marked(s):
+    e = post(s, "experiments/create", {"name": "exp", "tags": [{"key": "a", "value": "b"}]})["experiment_id"]
+    run, other = make_run(s, e, 50), make_run(s, e, 10)
+
+    def whole():
+        return digest([get(s, f"experiments/get?experiment_id={e}"), get(s, f"runs/get?run_id={run}"),
+                       get(s, f"runs/get?run_id={other}"),
+                       get(s, f"metrics/get-history?run_id={run}&metric_key=m1")])
+    before = whole()
+    post(s, "runs/delete", {"run_id": run})
+    t = trash(s)
+    check("kinds", [(x["kind"], x["id"], x["deleted_by"]) for x in t], [("run", run, "local")])
+    check("keep", t[0]["purge_ms"] - t[0]["deleted_ms"], 30 * 24 * 3600 * 1000)
+    restore(s, "run", run)
+    check("after undo of a run", whole(), before)
+    restore(s, "run", run, 404)
+    post(s, "experiments/delete", {"experiment_id": e})
+    wait_until("runs to be marked", lambda: len(trash(s, "run")) == 2)
+    check("experiment alone", [(x["kind"], x["name"]) for x in trash(s)], [("experiment", "exp")])
+    restore(s, "run", run, 409)
+    restore(s, "experiment", e)
+    wait_until("runs to come back", lambda: not trash(s))
+    check("after undo of an experiment", whole(), before)
+    erase(s, "run", run, 404)
+    post(s, "runs/delete", {"run_id": run})
+    put(s, f"{e}/{run}/artifacts/f.txt", b"f")
+    erase(s, "run", run)
+    get(s, f"runs/get?run_id={run}", 404)
+    post(s, "runs/restore", {"run_id": run}, 404)
+    get(s, f"runs/get?run_id={other}")
+    check("nothing left", trash(s), [])
+    post(s, "experiments/delete", {"experiment_id": e})
+    erase(s, "experiment", e)
+    get(s, f"experiments/get?experiment_id={e}", 404)
+    get(s, f"runs/get?run_id={other}", 404)
+    check("erased with it", (stored(s, f"{e}/{run}/artifacts/f.txt"), trash(s)), (404, []))
+    again = post(s, "experiments/create", {"name": "exp"})["experiment_id"]
+    assert int(again) > int(e), f"number {e} was given out again as {again}"
+    audit = s.get("/api/v1/audit?max_results=1000").json["rows"]
+    assert [a for a in audit if a["action"] == "trash.purge"], audit[-5:]
+
+
+def models(s):
+    post(s, "registered-models/create", {"name": "m", "description": "d é",
+                                         "tags": [{"key": "k", "value": "v\"\n"}]})
+    for _ in range(3):
+        post(s, "model-versions/create", {"name": "m", "source": "mlflow-artifacts:/0/x/artifacts/m",
+                                          "tags": [{"key": "q", "value": ""}]})
+    post(s, "registered-models/alias", {"name": "m", "alias": "champion", "version": "2"})
+
+    def whole():
+        return digest([get(s, "registered-models/get?name=m"), get(s, "model-versions/search"),
+                       get(s, "model-versions/get?name=m&version=2"),
+                       get(s, "registered-models/alias?name=m&alias=champion")])
+    before = whole()
+    r = s.request("DELETE", API + "model-versions/delete", {"name": "m", "version": "2"})
+    check("delete", r.status, 200)
+    get(s, "model-versions/get?name=m&version=2", 404)
+    t = trash(s)
+    check("version", [(x["kind"], x["name"]) for x in t], [("model_version", "m/2")])
+    restore(s, "model_version", t[0]["id"])
+    check("after undo of a version", whole(), before)
+    s.request("DELETE", API + "model-versions/delete", {"name": "m", "version": "2"})
+    post(s, "registered-models/alias", {"name": "m", "alias": "champion", "version": "3"})
+    restore(s, "model_version", trash(s)[0]["id"])
+    check("a moved alias stays", get(s, "registered-models/alias?name=m&alias=champion")
+          ["model_version"]["version"], "3")
+    post(s, "registered-models/alias", {"name": "m", "alias": "champion", "version": "2"})
+    r = s.request("DELETE", API + "registered-models/delete", {"name": "m"})
+    check("delete", r.status, 200)
+    get(s, "registered-models/get?name=m", 404)
+    post(s, "registered-models/create", {"name": "m"})
+    r = restore(s, "registered_model", "m", 409)
+    assert "rename or delete" in r.text, r
+    s.request("DELETE", API + "registered-models/delete", {"name": "m"})
+    first = trash(s, "registered_model")[-1]["id"]
+    restore(s, "registered_model", first)
+    check("after undo of a model", whole(), before)
+    v = post(s, "model-versions/create", {"name": "m", "source": "mlflow-artifacts:/0/x/artifacts/m"})
+    check("numbers go on", v["model_version"]["version"], "4")
+    for x in trash(s):
+        erase(s, x["kind"], x["id"])
+    check("empty", trash(s), [])
+
+
+def files(s):
+    for n in ("a/b/1", "a/b/2", "a/c"):
+        put(s, "up/" + n, n.encode())
+    r = s.request("DELETE", "/api/2.0/mlflow-artifacts/artifacts/up/a")
+    check("delete", r.status, 200)
+    check("gone", stored(s, "up/a/b/1"), 404)
+    s.request("POST", "/api/v1/artifacts/gc", {})
+    t = trash(s, "artifact")
+    check("tree", [(x["name"], x["files"], x["bytes"]) for x in t], [("up/a", 3, 13)])
+    put(s, "up/a/c", b"newer")
+    r = restore(s, "artifact", t[0]["id"], 409)
+    assert "up/a/c" in r.text, r
+    check("not half", stored(s, "up/a/b/1"), 404)
+    s.request("DELETE", "/api/2.0/mlflow-artifacts/artifacts/up/a/c")
+    restore(s, "artifact", t[0]["id"])
+    check("back", [stored(s, "up/" + n) for n in ("a/b/1", "a/b/2", "a/c")], [b"a/b/1", b"a/b/2", b"a/c"])
+    newer = trash(s, "artifact")
+    check("newer one", [x["name"] for x in newer], ["up/a/c"])
+    restore(s, "artifact", newer[0]["id"], 409)
+    erase(s, "artifact", newer[0]["id"])
+    s.request("DELETE", "/api/2.0/mlflow-artifacts/artifacts/up/nothing")
+    check("nothing kept of nothing", trash(s), [])
+    s.request("DELETE", "/api/2.0/mlflow-artifacts/artifacts/up/a")
+    erase(s, "artifact", trash(s)[0]["id"])
+    s.request("POST", "/api/v1/artifacts/gc", {})
+
+
+def needed(s):
+    e = post(s, "experiments/create", {"name": "needed"})["experiment_id"]
+    run = make_run(s, e)
+    post(s, "registered-models/create", {"name": "n"})
+    post(s, "model-versions/create", {"name": "n", "source": f"mlflow-artifacts:/{e}/{run}/artifacts/m",
+                                      "run_id": run})
+    post(s, "experiments/delete", {"experiment_id": e})
+    wait_until("marks", lambda: trash(s, "run"))
+    r = erase(s, "run", run, 409)
+    assert "'n'" in r.text, r
+    erase(s, "experiment", e, 409)
+    restore(s, "experiment", e)
+    r = s.request("DELETE", "/api/v1/trash/planet/1")
+    check("kind", r.status, 400)
+
+
+def genuine(s):
+    """What the genuine client deletes comes back as it was."""
+    os.environ["MLFLOW_TRACKING_URI"] = s.url
+    mlflow.set_tracking_uri(s.url)
+    c = MlflowClient(s.url)
+    e = c.create_experiment("genuine", tags={"a": "b"})
+    run = c.create_run(e)
+    c.log_metric(run.info.run_id, "m", 1.5, step=3)
+    c.log_param(run.info.run_id, "p", "q")
+    c.log_text(run.info.run_id, "text", "folder/file.txt")
+    c.create_registered_model("gm", tags={"x": "y"}, description="d")
+    c.create_model_version("gm", f"runs:/{run.info.run_id}/folder", run.info.run_id)
+    c.set_registered_model_alias("gm", "champion", "1")
+
+    def plain(v):
+        return {k: x for k, x in dict(v).items() if not k.startswith("last_update")}
+
+    def whole():
+        r = c.get_run(run.info.run_id)
+        m = c.get_model_version_by_alias("gm", "champion")
+        return digest([r.to_dictionary(), plain(c.get_experiment(e)), json.loads(json.dumps(plain(m), default=str)),
+                       [h.value for h in c.get_metric_history(run.info.run_id, "m")]])
+    before = whole()
+    c.delete_run(run.info.run_id)
+    restore(s, "run", run.info.run_id)
+    c.delete_experiment(e)
+    restore(s, "experiment", e)
+    c.delete_model_version("gm", "1")
+    restore(s, "model_version", trash(s, "model_version")[0]["id"])
+    c.delete_registered_model("gm")
+    restore(s, "registered_model", "gm")
+    check("genuine", whole(), before)
+
+
+def sizes(s):
+    import sqlite3
+    db = sqlite3.connect(f"file:{s.data}/quern.db?mode=ro", uri=True)
+    names = ("run", "run_rest", "run_param", "run_tag", "metric_block", "metric_tail", "metric_latest",
+             "metric_point", "run_key", "artifact_rest", "trash", "blob_ref", "experiment_tag")
+    out = {n: db.execute(f"SELECT count(*) FROM {n}").fetchone()[0] for n in names}
+    db.close()
+    return out
+
+
+def purge_under_load(runs):
+    """Deleted runs go while others write; SIGKILL in between loses and leaves nothing."""
+    s = Server(args=["--trash-keep", "1s"])
+    with s:
+        keep = post(s, "experiments/create", {"name": "keep"})["experiment_id"]
+        kept = make_run(s, keep, 20)
+        e = post(s, "experiments/create", {"name": "old"})["experiment_id"]
+        with concurrent.futures.ThreadPoolExecutor(8) as pool:
+            list(pool.map(lambda i: make_run(s, e, 20), range(runs)))
+        put(s, f"{e}/some/artifacts/f", b"x")
+
+        def whole():
+            r = get(s, f"runs/get?run_id={kept}")["run"]
+            r["data"]["metrics"] = [m for m in r["data"]["metrics"] if m["key"] != "lat"]
+            return digest([r, get(s, f"metrics/get-history?run_id={kept}&metric_key=m1")])
+        before = whole()
+
+        def latencies(seconds, stop=None):
+            took, end = [], time.monotonic() + seconds
+            step = 0
+            while time.monotonic() < end and not (stop and stop.is_set()):
+                t = time.monotonic()
+                post(s, "runs/log-metric", {"run_id": kept, "key": "lat", "value": 1, "timestamp": 5,
+                                            "step": step})
+                took.append(time.monotonic() - t)
+                step += 1
+            took.sort()
+            return took
+        idle = latencies(2)
+        post(s, "experiments/delete", {"experiment_id": e})
+        time.sleep(1.2)
+        ended, failed = threading.Event(), []
+
+        def purge():
+            try:
+                if sizes(s)["run"] > 1:
+                    erase(s, "experiment", e)
+            except Exception as error:  # the kill
+                failed.append(error)
+            ended.set()
+        thread = threading.Thread(target=purge)
+        thread.start()
+        time.sleep(0.4)
+        half = sizes(s)
+        s.kill9()
+        thread.join()
+        assert half["run"] > 1 or half["run_rest"], f"killed too late to tell anything: {half}"
+        s.start()
+        post(s, "experiments/restore", {"experiment_id": e}, 404)
+        check("untouched", whole(), before)
+        failed.clear()
+        ended.clear()
+        thread = threading.Thread(target=purge)
+        begun = time.monotonic()
+        thread.start()
+        busy = latencies(600, ended)
+        thread.join()
+        assert not failed, failed
+        took = time.monotonic() - begun
+        left = sizes(s)
+        check("left", {k: left[k] for k in ("run", "run_rest", "run_param", "trash")},
+              {"run": 1, "run_rest": 0, "run_param": 5, "trash": 0})
+        wait_until("the tree", lambda: sizes(s)["artifact_rest"] == 0, 130)
+        check("still untouched", whole(), before)
+        check("keys", left["run_key"], 14)
+        check("latest", left["metric_latest"], 6)
+        get(s, f"experiments/get?experiment_id={e}", 404)
+        post(s, "experiments/create", {"name": "old"})
+        check("artifacts", stored(s, f"{e}/some/artifacts/f"), 404)
+
+        def ms(v, q):
+            return v[min(len(v) - 1, int(len(v) * q))] * 1000
+        print(f"{runs} runs erased in {took:.1f} s; log-metric p50/p99/max idle {ms(idle, .5):.1f}/"
+              f"{ms(idle, .99):.1f}/{ms(idle, 1):.1f} ms, meanwhile {ms(busy, .5):.1f}/"
+              f"{ms(busy, .99):.1f}/{ms(busy, 1):.1f} ms ({len(busy)} calls)")
+        assert ms(busy, .99) < 250, "others were held up"
+
+
+def expiry():
+    """Housekeeping alone, without being asked."""
+    with Server(args=["--trash-keep", "1s"]) as s:
+        e = post(s, "experiments/create", {"name": "x"})["experiment_id"]
+        run = make_run(s, e, 20)
+        post(s, "runs/delete", {"run_id": run})
+        post(s, "experiments/delete", {"experiment_id": "0"})
+        s.stop()
+        time.sleep(1.1)
+        s.start()
+        wait_until("the run to be erased", lambda: s.get(API + f"runs/get?run_id={run}").status == 404, 130)
+        get(s, f"experiments/get?experiment_id={e}")
+        check("experiment 0 stays", [x["id"] for x in trash(s)], ["0"])
+        restore(s, "experiment", "0")
+
+
+def quotas():
+    with Server() as s:
+        q = "/api/v1/projects/default/quota"
+        make_run(s, "0")
+        r = s.request("PUT", q, {"runs": 20, "artifact_bytes": 100, "registered_models": 2, "traces": 1})
+        check("put", (r.status, r.json["held"]), (200, {"runs": 1, "artifact_bytes": 0,
+                                                       "registered_models": 0, "traces": 0}))
+
+        def create(_):
+            r = s.request("POST", API + "runs/create", {"experiment_id": "0", "start_time": 1})
+            return r.status, r.json.get("error_code")
+        with concurrent.futures.ThreadPoolExecutor(16) as pool:
+            seen = list(pool.map(create, range(60)))
+        check("made", seen.count((200, None)), 19)
+        check("refused", seen.count((403, "RESOURCE_EXHAUSTED")), 41)
+        r = s.request("POST", API + "runs/create", {"experiment_id": "0", "start_time": 1})
+        assert "quota" in r.text and "trash" in r.text, r
+        run = s.request("POST", API + "runs/search", {"experiment_ids": ["0"]}).json["runs"][0]["info"]["run_id"]
+        post(s, "runs/delete", {"run_id": run})
+        check("deleted ones count", create(0)[0], 403)
+        erase(s, "run", run)
+        check("erased ones do not", create(0)[0], 200)
+        for i, status in enumerate((200, 200, 403)):
+            post(s, "registered-models/create", {"name": f"m{i}"}, status)
+        put(s, "q/a", b"x" * 60)
+        r = s.request("PUT", "/api/2.0/mlflow-artifacts/artifacts/q/b", b"x" * 60, raw=True)
+        check("bytes", (r.status, r.json["error_code"]), (403, "RESOURCE_EXHAUSTED"))
+        put(s, "q/a", b"x" * 100)
+        put(s, "q/a", b"x" * 10)
+        put(s, "q/b", b"x" * 90)
+        trace = {"trace": {"trace_info": {
+            "trace_id": "tr-" + "0" * 32, "trace_location": {
+                "type": "MLFLOW_EXPERIMENT", "mlflow_experiment": {"experiment_id": "0"}},
+            "request_time": "2026-01-01T00:00:00Z", "state": "OK"}}}
+        r = s.request("POST", "/api/3.0/mlflow/traces", trace)
+        check("trace", r.status, 200)
+        trace["trace"]["trace_info"]["trace_id"] = "tr-" + "1" * 32
+        r = s.request("POST", "/api/3.0/mlflow/traces", trace)
+        check("second trace", (r.status, r.json["error_code"]), (403, "RESOURCE_EXHAUSTED"))
+        r = s.get(q)
+        check("held", r.json["held"], {"runs": 20, "artifact_bytes": 100, "registered_models": 2,
+                                       "traces": 1})
+        check("held, counted anew", s.request("PUT", q, r.json["most"]).json["held"], r.json["held"])
+        r = s.request("PUT", q, {})
+        check("none", r.json["most"], {})
+        check("free again", create(0)[0], 200)
+        check("unknown", s.get("/api/v1/projects/nobody/quota").status, 404)
+        check("below 0", s.request("PUT", q, {"runs": -1}).status, 400)
+
+
+def main():
+    with Server() as s:
+        for part in (marked, models, files, needed):
+            part(s)
+            print(part.__name__, "ok", flush=True)
+        if mlflow:
+            genuine(s)
+            print("genuine", mlflow.__version__, "ok", flush=True)
+    quotas()
+    print("quotas ok", flush=True)
+    if not mlflow:
+        purge_under_load(int(os.environ.get("QUERN_TRASH_RUNS", "800")))
+        expiry()
+        print("expiry ok", flush=True)
+
+
+if __name__ == "__main__":
+    main()
