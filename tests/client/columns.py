@@ -217,6 +217,30 @@ def exact_after_kill(s):
     assert counted["param", "p"] == held >= acknowledged[0] > 0, (counted, held, acknowledged)
 
 
+def purged_runs_are_gone(s):
+    """What a purged run logged is erased bit by bit later; no search may find it meanwhile, in any way."""
+    experiment = s.mlflow("experiments/create", {"name": "purged"}).json["experiment_id"]
+    runs = []
+    for i in range(40):
+        runs.append(s.mlflow("runs/create", {"experiment_id": experiment, "start_time": i}).json["run"]["info"]["run_id"])
+        s.mlflow("runs/log-batch", {"run_id": runs[i], "metrics": [{"key": "m", "value": i % 7, "timestamp": 1}],
+                                    "params": [{"key": "p", "value": str(i % 5)}]})
+    gone = runs[::2]
+    for run in gone:
+        assert s.mlflow("runs/delete", {"run_id": run}).status == 200
+        answer = s.request("DELETE", f"/api/v1/trash/run/{run}")
+        assert answer.status in (200, 204), answer
+    kept = set(runs) - set(gone)
+    for view in ("ACTIVE_ONLY", "ALL", "DELETED_ONLY"):
+        for filter_ in ("", "metrics.m >= 0", "metrics.m > 2 AND params.p != 'x'", "params.p IS NOT NULL"):
+            for order in ([], ["metrics.m"], ["params.p DESC"], ["metrics.m DESC", "params.p"]):
+                found = s.mlflow("runs/search", {"experiment_ids": [experiment], "filter": filter_, "order_by": order,
+                                                 "run_view_type": view}).json.get("runs", [])
+                ids = [r["info"].get("run_id") for r in found]
+                assert set(ids) <= kept, (view, filter_, order, ids)
+                assert view == "DELETED_ONLY" or "2" in filter_ or set(ids) == kept, (view, filter_, order, ids)
+
+
 def wide(s):
     """5 000 columns: discovery, a page of it, and one field of runs that have all."""
     experiment = s.mlflow("experiments/create", {"name": "wide"}).json["experiment_id"]
@@ -254,6 +278,7 @@ def main():
         model, runs = exact_under_change(s)
         fields(s, model, runs)
         exact_after_kill(s)
+        purged_runs_are_gone(s)
         wide(s)
     print("ok")
 
