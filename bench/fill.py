@@ -16,33 +16,36 @@ import urllib.request
 
 
 def schema(quern, folder):
-    """The daemon makes its own tables."""
+    """The daemon makes its own tables; False when it refuses the folder."""
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
         port = s.getsockname()[1]
     p = subprocess.Popen([quern, "serve", "--listen", f"127.0.0.1:{port}", "--data", folder],
                          stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    for _ in range(500):
+    ready = False
+    while not ready and p.poll() is None:
         try:
             urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz").read()
-            break
+            ready = True
         except OSError:
             time.sleep(0.02)
     p.send_signal(signal.SIGTERM)
     p.wait()
+    return ready
 
 
 def number(seed):
     """SQL of a number in [0, 1) that looks random and is the same in every fill."""
-    x = f"(({seed}) % 2147483647)"
-    x = f"(({x} * 48271 + 11) % 2147483647)"
-    return f"(((({x} * 69621 + 7) % 2147483647) * 40692 % 2147483399) / 2147483399.0)"
+    x = f"(({seed}) * 48271 % 2147483647)"
+    for _ in range(2):  # squares: two seeds that differ by little share nothing
+        x = f"({x} * {x} % 2147483647 * 69621 % 2147483647)"
+    return f"({x} / 2147483647.0)"
 
 
 def fill(quern, folder, runs, metrics=20, params=20, experiments=1):
     mark = os.path.join(folder, "filled")
     what = f"{runs} {metrics} {params} {experiments}"
-    if os.path.exists(mark) and open(mark).read() == what:
+    if os.path.exists(mark) and open(mark).read() == what and schema(quern, folder):
         return
     shutil.rmtree(folder, ignore_errors=True)
     schema(quern, folder)

@@ -64,3 +64,9 @@ void sql_add(struct ctx *c, struct sql *q, const char *text, const char *fmt, ..
     }
     va_end(ap);
 }
+
+void sql_join(struct ctx *c, struct sql *q, const struct sql *part) {
+    buf_put(q->text, part->text->data, part->text->len);
+    for (size_t i = 0; i < part->n; i++)
+        *value_slot(c, q) = part->values[i];
+}

@@ -17,6 +17,7 @@
 #include "entity.h"
 #include "quern/core/filter.h"
 
+struct bitmap;
 struct ctx;
 
 struct run_search {
@@ -78,5 +79,8 @@ enum walk_way { WALK_ADAPTS, WALK_PROBES, WALK_SETS, WALK_TURNS };
 bool run_search_walkable(const struct search_plan *p);
 int run_search_walk(struct ctx *c, const struct search_plan *p, enum walk_way way,
                     struct list *rows);
+/* The same among some runs, NULL for all. The set may be changed. */
+int run_search_walk_among(struct ctx *c, const struct search_plan *p, enum walk_way way,
+                          struct bitmap *among, struct list *rows);
 
 #endif

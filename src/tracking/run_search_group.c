@@ -80,10 +80,30 @@ static bool rest_is_brief(const struct groups *g) {
     return true;
 }
 
-/* A large group is put in order by walking all runs and asking its set. */
+/* A large group is walked in the next order. */
+static int walk_set(struct groups *g, const struct search_plan *next) {
+    struct list rows = {0};
+    int rc = run_search_walk_among(g->c, next, WALK_ADAPTS, g->set, &rows);
+    for (size_t i = 0; !rc && i < rows.n; i++)
+        push(g, ((const int64_t *)rows.items)[i], g->number++);
+    g->skip = 0;
+    return rc;
+}
+
+/* Without an index for that all runs are walked and the set is asked. */
 static int sort_set(struct groups *g) {
     struct ctx *c = g->c;
     struct sql q;
+    if (g->p->norders > 1) {
+        struct search_plan next = *g->p;
+        next.orders++;
+        next.norders--;
+        next.nconds = 0;
+        next.offset = g->skip;
+        next.limit = g->want + g->cut - (int64_t)g->items.n - 1;
+        if (run_search_walkable(&next))
+            return walk_set(g, &next);
+    }
     sql_begin(c, &q);
     sql_add(c, &q,
             rest_is_brief(g) ? "SELECT r.id FROM run r INDEXED BY run_started"

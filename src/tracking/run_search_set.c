@@ -14,10 +14,7 @@
 int run_set_begin(struct ctx *c, struct run_set *s) {
     int64_t last = 0;
     *s = (struct run_set){0};
-    int rc = db_get_i64(c,
-                        "SELECT max(coalesce((SELECT max(id) FROM run), 0),"
-                        " coalesce((SELECT max(run_id) FROM run_rest), 0))",
-                        &last, NULL, "");
+    int rc = db_get_i64(c, "SELECT max(id) FROM run", &last, NULL, "");
     s->bits = last > 0 ? (size_t)last + 1 : 1;
     return rc < 0 ? rc : 0;
 }
@@ -56,26 +53,9 @@ int run_set_meet(struct ctx *c, struct run_set *s, const struct search_plan *p,
     return 0;
 }
 
-/* Runs that were purged are gone, but what they logged is still being erased. */
-static int leave_purged(struct ctx *c, struct run_set *s) {
-    struct bitmap *b = NULL;
-    struct stmt *st = db_query(c, "SELECT run_id FROM run_rest", "");
-    int rc;
-    while ((rc = stmt_next(st)) > 0) {
-        if (!b)
-            b = bitmap_new(c->arena, s->bits);
-        bitmap_add(b, stmt_i64(st, 0));
-    }
-    stmt_end(st);
-    if (b)
-        join(s, b, true);
-    return rc < 0 ? rc : 0;
-}
-
 int run_set_view(struct ctx *c, struct run_set *s, const struct search_plan *p) {
-    int left = leave_purged(c, s);
-    if (left || p->deleted < 0)
-        return left;
+    if (p->deleted < 0)
+        return 0;
     struct bitmap *b = bitmap_new(c->arena, s->bits);
     struct sql q;
     sql_begin(c, &q);
@@ -142,9 +122,41 @@ int run_set_few(struct ctx *c, const struct search_plan *p, const struct search_
     return 0;
 }
 
-int run_set_cost(struct ctx *c, const struct search_cond *cond, int64_t *rows) {
+/* Hits are counted up to a bound that takes about a millisecond. */
+static int count_hits(struct ctx *c, const struct search_plan *p, const struct search_cond *cond,
+                      int64_t most, int64_t *hits) {
     struct sql q;
-    *rows = 10000;
+    *hits = 0;
+    for (int part = 0; part < SEARCH_PARTS && *hits < most; part++) {
+        if (!search_emit_hits(c, &q, p, cond, part, NULL))
+            continue;
+        struct sql whole;
+        sql_begin(c, &whole);
+        sql_add(c, &whole, "SELECT count(*) FROM (", "");
+        sql_join(c, &whole, &q);
+        sql_add(c, &whole, " LIMIT ?)", "i", most);
+        struct stmt *st = sql_query(c, &whole);
+        int rc = stmt_next(st);
+        if (rc > 0)
+            *hits += stmt_i64(st, 0);
+        stmt_end(st);
+        if (rc < 0)
+            return rc;
+    }
+    return 0;
+}
+
+#define HITS_COUNTED 20000
+
+int run_set_cost(struct ctx *c, const struct search_plan *p, const struct search_cond *cond,
+                 int64_t *rows) {
+    struct sql q;
+    if (search_selects(cond)) {
+        int rc = count_hits(c, p, cond, HITS_COUNTED, rows);
+        if (rc || *rows < HITS_COUNTED)
+            return rc;
+    }
+    *rows = HITS_COUNTED;
     if (cond->kind >= BY_TEXT)
         return 0;
     sql_begin(c, &q);

@@ -31,7 +31,8 @@ void run_set_emit(struct ctx *c, struct sql *q, const struct run_set *s, const c
 int run_set_few(struct ctx *c, const struct search_plan *p, const struct search_cond *cond,
                 size_t most, int64_t **ids, size_t *n);
 /* What a scan for the condition would visit, about. */
-int run_set_cost(struct ctx *c, const struct search_cond *cond, int64_t *rows);
+int run_set_cost(struct ctx *c, const struct search_plan *p, const struct search_cond *cond,
+                 int64_t *rows);
 int64_t *run_set_list(struct ctx *c, const struct bitmap *b, size_t *n); /* ascending */
 
 #endif

@@ -25,24 +25,38 @@ struct walk {
     enum walk_way way;
     struct groups groups;
     struct run_set view; /* what streams by key must be held against */
-    struct run_set set;  /* the conditions' runs, once found */
+    struct run_set set;  /* what is walked among; the conditions' runs as well, once found */
     const struct search_cond **conds;
-    size_t nconds, nown; /* probed conditions; how many of them are the search's */
-    bool met;            /* the set holds the search's conditions */
-    bool few;            /* so few runs meet the conditions that sorting them is better */
+    size_t nconds, nown, counted; /* probed conditions; the search's; those in the cost */
+    bool met;                     /* the set holds the search's conditions */
+    bool few;                     /* so few runs meet the conditions that sorting them is better */
     int64_t at_once, probed, passed, cost;
 };
 
 /* ------------------------------------------------------------------ conditions */
 
-/* More probes for what the page still lacks would cost more than a scan of each condition. */
-static bool scan_is_better(const struct walk *w) {
+static int meet_cost(struct walk *w) {
+    for (; w->counted < w->nconds; w->counted++) {
+        int64_t rows = 0;
+        int rc = run_set_cost(w->c, w->p, w->conds[w->counted], &rows);
+        if (rc)
+            return rc;
+        w->cost += rows;
+    }
+    return 0;
+}
+
+/* True when more probes for what the page lacks would cost more than a scan of each condition. */
+static int scan_is_better(struct walk *w, bool *better) {
+    *better = w->way == WALK_TURNS;
     if (w->way != WALK_ADAPTS)
-        return w->way == WALK_TURNS;
+        return 0;
+    int rc = meet_cost(w);
     int64_t lacking = groups_lacking(&w->groups);
     double left = (double)(lacking > 1 ? lacking : 1) * (double)w->probed /
                   (double)(w->passed ? w->passed : 1);
-    return left * (double)w->nconds * PROBE_COST > (double)w->cost + left;
+    *better = left * (double)w->nconds * PROBE_COST > (double)w->cost + left;
+    return rc;
 }
 
 /* All conditions' runs; those of a stage's own conditions are left out of what stages share. */
@@ -57,16 +71,6 @@ static int meet_all(struct walk *w, struct run_set *stage_set) {
     for (size_t i = w->nown; !rc && i < w->nconds; i++)
         rc = run_set_meet(w->c, &own, w->p, w->conds[i]);
     *stage_set = run_set_both(w->c, &w->set, &own);
-    return rc;
-}
-
-static int meet_cost(struct walk *w, size_t from) {
-    int rc = 0;
-    for (size_t i = from; !rc && i < w->nconds; i++) {
-        int64_t rows = 0;
-        rc = run_set_cost(w->c, w->conds[i], &rows);
-        w->cost += rows;
-    }
     return rc;
 }
 
@@ -94,7 +98,7 @@ static struct stream_value keep(const struct stream_value *v, struct buf *text) 
 }
 
 static int walk_stage(struct walk *w, const struct stage *stage) {
-    struct run_set set = {.bits = w->view.bits};
+    struct run_set set = w->set;
     struct streams s = {0};
     struct stream_value at = {0};
     struct buf text = {0};
@@ -117,7 +121,10 @@ static int walk_stage(struct walk *w, const struct stage *stage) {
         w->passed += x->passes;
         w->probed += probing;
         rc = streams_next(&s);
-        if (!rc && probing && w->probed % w->at_once == 0 && s.n > 0 && scan_is_better(w)) {
+        bool turn = false;
+        if (!rc && probing && w->probed % w->at_once == 0 && s.n > 0)
+            rc = scan_is_better(w, &turn);
+        if (!rc && turn) {
             streams_close(&s);
             groups_drop(g); /* it is seen again from its first run */
             probing = false;
@@ -156,9 +163,7 @@ static int walk_missing(struct walk *w, const struct search_order *o) {
     struct stage stage = {.kind = stage_of_runs(w), .desc = true};
     w->conds[w->nconds++] = &lacks;
     w->probed = w->passed = 0;
-    int rc = meet_cost(w, w->nconds - 1);
-    if (!rc)
-        rc = walk_stage(w, &stage);
+    int rc = walk_stage(w, &stage);
     w->nconds--;
     return rc;
 }
@@ -236,6 +241,11 @@ bool run_search_walkable(const struct search_plan *p) {
 
 int run_search_walk(struct ctx *c, const struct search_plan *p, enum walk_way way,
                     struct list *rows) {
+    return run_search_walk_among(c, p, way, NULL, rows);
+}
+
+int run_search_walk_among(struct ctx *c, const struct search_plan *p, enum walk_way way,
+                          struct bitmap *among, struct list *rows) {
     const struct search_order *o = p->norders ? &p->orders[0] : NULL;
     struct walk w = {.c = c, .p = p, .way = way, .at_once = PROBED_AT_ONCE};
     w.conds = ARENA_ARRAY(c->arena, const struct search_cond *, p->nconds + 2);
@@ -247,20 +257,21 @@ int run_search_walk(struct ctx *c, const struct search_plan *p, enum walk_way wa
     }
     w.nown = w.nconds;
     int rc = run_set_begin(c, &w.view);
-    w.set.bits = w.view.bits;
+    w.set = (struct run_set){.bits = w.view.bits, .among = among};
     groups_begin(c, &w.groups, p, w.view.bits);
     if (way != WALK_ADAPTS)
         w.groups.listed = (size_t)(w.at_once = 16);
     if (!rc && o && o->kind < BY_TEXT)
         rc = run_set_view(c, &w.view, p);
     if (!rc)
-        rc = meet_cost(&w, 0);
-    if (!rc)
         rc = walk_stages(&w);
     if (!rc && w.few) {
         size_t n = 0;
-        int64_t *ids = run_set_list(c, w.set.among, &n);
-        return run_search_sorted(c, p, ids, n, rows);
+        struct search_plan met = *p; /* but for what the walk itself would have asked */
+        const int64_t *ids = run_set_list(c, w.set.among, &n);
+        if (w.nown == p->nconds)
+            met.nconds = 0;
+        return run_search_sorted(c, &met, ids, n, rows);
     }
     return rc ? rc : groups_page(&w.groups, rows);
 }

@@ -100,13 +100,12 @@ struct sql {
 };
 void sql_begin(struct ctx *c, struct sql *q);
 void sql_add(struct ctx *c, struct sql *q, const char *text, const char *fmt, ...);
+void sql_join(struct ctx *c, struct sql *q, const struct sql *part); /* its text and values */
 struct stmt *sql_query(struct ctx *c, struct sql *q);
 /* SQL functions available on every connection:
  *   mlflow_like(value, pattern)  case-sensitive LIKE with % and _      mlflow_ilike(...) folded
  *   mlflow_rlike(value, pattern)  a regular expression is found in value; PCRE2 with a bound on the
- *                                 work per value, past which the statement fails ERR_INVALID; of
- *                                 a value longer than 1 MiB only the first MiB is looked at
- *   mlflow_percentile(value, p)  aggregate, p from 0 to 100, interpolated */
+ *                                 work per value, past which the statement fails ERR_INVALID */
 
 /* Runs after the commit of the operation that registered it, on the writer thread; used to wake
  * schedulers and streams. Dropped when the operation is undone. */
