@@ -303,6 +303,8 @@ SEARCHES = {
     "tracking.logged_models.search": ("e", lambda t: ("POST", A2 + "logged-models/search", {"experiment_ids": [t.exp]}), "model_id"),
     "trace.search": ("e", lambda t: ("POST", A3 + "traces/search", {"locations": [{"type": "MLFLOW_EXPERIMENT", "mlflow_experiment": {"experiment_id": t.exp}}]}), "trace_id"),
     "trace.search_v2": ("e", lambda t: ("GET", A2 + "traces" + q(experiment_ids=t.exp)), "request_id"),
+    "trace.metrics": ("e", lambda t: ("POST", A3 + "traces/metrics", {"experiment_ids": [t.exp], "view_type": "TRACES", "metric_name": "trace_count", "aggregations": [{"aggregation_type": "COUNT"}], "dimensions": ["trace_status"]}), "data_points"),
+    "trace.correlation": ("e", lambda t: ("POST", A3 + "traces/calculate-filter-correlation", {"experiment_ids": [t.exp], "filter_string1": "status LIKE '%'", "filter_string2": "status LIKE '%'"}), "npmi"),
     "trace.batch": ("e", lambda t: ("GET", A3 + "traces/batchGet" + q(trace_ids=spanned(t))), "trace_id"),
     "trace.batch_infos": ("e", lambda t: ("POST", A3 + "traces/batchGetInfos", {"trace_ids": [t.trace]}), "trace_id"),
     "registry.models.search": ("m", lambda t: ("GET", A2 + "registered-models/search"), "guarded"),

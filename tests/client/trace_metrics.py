@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Figures over traces: every metric, aggregation, group, filter and range against figures that are
+"""Assessments of sessions, and figures over traces: every metric, aggregation, group, filter and range against figures that are
 worked out here from the same data; correlation of filters; what is refused.
 With `--against URL` the same calls go to a genuine MLflow server as well and the answers are compared."""
 import json
@@ -314,6 +314,38 @@ def correlated(s, eid, genuine, geid):
     assert a.status == 400 and "filter_string2" in a.text, a
 
 
+def sessions(s, eid, genuine, geid):
+    """Feedback whose metadata names the session counts for each trace of its trace's session."""
+    def judge(x, i, name, value, kind="feedback", **metadata):
+        return ok(x.post(f"/api/3.0/mlflow/traces/tr-{TRACES[i]['id']}/assessments", {"assessment": {
+            "assessment_name": name, "source": {"source_type": "HUMAN", "source_id": "me"}, kind: {"value": value},
+            "metadata": metadata}}))["assessment"]
+
+    def found(x, e, text):
+        a = x.post("/api/3.0/mlflow/traces/search", {"filter": text, "locations": [
+            {"type": "MLFLOW_EXPERIMENT", "mlflow_experiment": {"experiment_id": e}}]})
+        return sorted(int(t["trace_id"][-4:], 16) - 1 for t in ok(a).get("traces", []))
+
+    late = []
+    for x in [s] + ([genuine] if genuine else []):
+        judge(x, 0, "kind", "warm", **{"mlflow.trace.session": "s0"})
+        judge(x, 4, "kind", "cold", **{"mlflow.trace.session": "s1"})
+        judge(x, 6, "kind", "warm", other="s2")
+        judge(x, 10, "kind", "warm", **{"mlflow.trace.session": "none"})  # a trace without a session
+        judge(x, 7, "wish", "w", "expectation", **{"mlflow.trace.session": "s2"})
+        late.append(judge(x, 3, "gone", "y", **{"mlflow.trace.session": "s1"}))
+    for text, want in (("feedback.kind = 'warm'", [0, 1, 2, 6, 10]), ("feedback.kind = 'cold'", [3, 4, 5]),
+                       ("feedback.kind LIKE '%o%'", [3, 4, 5]), ("feedback.kind IS NOT NULL", [0, 1, 2, 3, 4, 5, 6, 10]),
+                       ("feedback.kind IS NULL", [7, 8, 9, 11]), ("expectation.wish = 'w'", [6, 7, 8]),
+                       ("feedback.kind = 'warm' AND status = 'OK'", [0, 1, 2, 6, 10]), ("feedback.gone = 'y'", [3, 4, 5])):
+        got = found(s, eid, text)
+        assert got == want, f"{text}: got {got}, want {want}"
+        if genuine:
+            compare(text, got, found(genuine, geid, text))
+    ok(s.request("DELETE", f"/api/3.0/mlflow/traces/tr-{TRACES[3]['id']}/assessments/{late[0]['assessment_id']}"))
+    assert found(s, eid, "feedback.gone = 'y'") == []
+
+
 def main():
     genuine = Genuine(sys.argv[sys.argv.index("--against") + 1]) if "--against" in sys.argv else None
     with Server() as s:
@@ -325,6 +357,7 @@ def main():
         figures(s, ids[0], genuine, ids[-1])
         refusals(s, ids[0], genuine, ids[-1])
         correlated(s, ids[0], genuine, ids[-1])
+        sessions(s, ids[0], genuine, ids[-1])
     print("figures over traces: ok")
 
 
