@@ -14,7 +14,10 @@
 int run_set_begin(struct ctx *c, struct run_set *s) {
     int64_t last = 0;
     *s = (struct run_set){0};
-    int rc = db_get_i64(c, "SELECT max(id) FROM run", &last, NULL, "");
+    int rc = db_get_i64(c,
+                        "SELECT max(coalesce((SELECT max(id) FROM run), 0),"
+                        " coalesce((SELECT max(run_id) FROM run_rest), 0))",
+                        &last, NULL, "");
     s->bits = last > 0 ? (size_t)last + 1 : 1;
     return rc < 0 ? rc : 0;
 }
@@ -53,9 +56,26 @@ int run_set_meet(struct ctx *c, struct run_set *s, const struct search_plan *p,
     return 0;
 }
 
+/* Runs that were purged are gone, but what they logged is still being erased. */
+static int leave_purged(struct ctx *c, struct run_set *s) {
+    struct bitmap *b = NULL;
+    struct stmt *st = db_query(c, "SELECT run_id FROM run_rest", "");
+    int rc;
+    while ((rc = stmt_next(st)) > 0) {
+        if (!b)
+            b = bitmap_new(c->arena, s->bits);
+        bitmap_add(b, stmt_i64(st, 0));
+    }
+    stmt_end(st);
+    if (b)
+        join(s, b, true);
+    return rc < 0 ? rc : 0;
+}
+
 int run_set_view(struct ctx *c, struct run_set *s, const struct search_plan *p) {
-    if (p->deleted < 0)
-        return 0;
+    int left = leave_purged(c, s);
+    if (left || p->deleted < 0)
+        return left;
     struct bitmap *b = bitmap_new(c->arena, s->bits);
     struct sql q;
     sql_begin(c, &q);

@@ -105,7 +105,9 @@ struct stmt *sql_query(struct ctx *c, struct sql *q);
 /* SQL functions available on every connection:
  *   mlflow_like(value, pattern)  case-sensitive LIKE with % and _      mlflow_ilike(...) folded
  *   mlflow_rlike(value, pattern)  a regular expression is found in value; PCRE2 with a bound on the
- *                                 work per value, past which the statement fails ERR_INVALID */
+ *                                 work per value, past which the statement fails ERR_INVALID; of
+ *                                 a value longer than 1 MiB only the first MiB is looked at
+ *   mlflow_percentile(value, p)  aggregate, p from 0 to 100, interpolated */
 
 /* Runs after the commit of the operation that registered it, on the writer thread; used to wake
  * schedulers and streams. Dropped when the operation is undone. */
