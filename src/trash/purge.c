@@ -133,6 +133,7 @@ int trash_purge(struct ctx *c, const struct trash_row *t, int64_t most) {
 /* Rows first, so that what is needed no more is not waited for; then what they left. */
 int trash_expire(struct ctx *c, int64_t most) {
     int did = 0;
+    most = most < TRASH_STEP ? most : TRASH_STEP;
     for (int64_t done = 0; done < most; done += RUN_ROWS, did++) {
         struct trash_row t;
         int rc = trash_next_due(c, c->now_ms - trash_keep_ms, &t);

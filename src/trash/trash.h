@@ -38,6 +38,9 @@ struct trash_rows {
     int64_t next; /* before which row the next page begins; 0: this is the last */
 };
 
+/* Rows in one write: some milliseconds, for rows with two indexes each. */
+#define TRASH_STEP 150
+
 extern int64_t trash_keep_ms;
 extern struct db *trash_db;
 

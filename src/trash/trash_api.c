@@ -10,8 +10,6 @@
 #include "quern/trash/trash.h"
 #include "trash.h"
 
-#define PURGE_ROWS 500 /* in one write */
-
 struct list_in {
     const char *kind, *page_token;
     struct opt_i64 max_results;
@@ -117,7 +115,7 @@ static int purge_op(struct ctx *c, void *arg) {
         return 0;
     }
     if (rc == 0)
-        rc = trash_purge(c, &p->t, PURGE_ROWS);
+        rc = trash_purge(c, &p->t, TRASH_STEP);
     if (rc < 0)
         return rc;
     p->more = rc;

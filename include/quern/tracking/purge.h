@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef QUERN_TRACKING_PURGE_H
 #define QUERN_TRACKING_PURGE_H
-/* Purge: deleted experiments, runs and logged models for good. All inside a write, in steps of about
- * `most` rows; of every project, since housekeeping calls. Lineage stays: it tells what was. */
+/* Purge: deleted experiments, runs and logged models for good. All inside a write, in steps of
+ * about `most` rows; of every project, since housekeeping calls. Lineage stays: it tells what was.
+ */
 #include <stdint.h>
 
 struct ctx;
