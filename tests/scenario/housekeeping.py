@@ -89,6 +89,9 @@ def blobs_are_collected():
         for name in ("keep", "drop"):
             assert s.request("PUT", url + name, name.encode() * 9, raw=True).status == 200
         assert s.request("DELETE", url + "drop").status == 200
+        kept = s.get("/api/v1/trash?kind=artifact").json["things"]  # holds its bytes until it is erased
+        assert len(kept) == 1 and len(blobs_on_disk(s.data)) == 2, kept
+        assert s.request("DELETE", f"/api/v1/trash/artifact/{kept[0]['id']}").status == 200
         eventually("one blob is left", lambda: len(blobs_on_disk(s.data)) == 1 or blobs_on_disk(s.data))
         assert s.get(url + "keep").body == b"keep" * 9
         audit = s.get("/api/v1/audit").text
@@ -96,6 +99,8 @@ def blobs_are_collected():
     with Server(args=["--artifact-gc-every", "0s", "--artifact-gc-grace", "0ms"]) as s:
         assert s.request("PUT", url + "drop", b"x", raw=True).status == 200
         assert s.request("DELETE", url + "drop").status == 200
+        kept = s.get("/api/v1/trash?kind=artifact").json["things"]
+        assert s.request("DELETE", f"/api/v1/trash/artifact/{kept[0]['id']}").status == 200
         time.sleep(0.5)
         assert len(blobs_on_disk(s.data)) == 1, "0 is off"
 
@@ -109,6 +114,9 @@ def doctor_tells_of_strangers():
         seen = artifacts(s)
         assert seen["verdict"] == "ok" and "1 blobs" in seen["detail"] and "0 unreferenced" in seen["detail"], seen
         s.request("DELETE", put)
+        assert "0 unreferenced" in artifacts(s)["detail"]  # the trash refers to it
+        kept = s.get("/api/v1/trash?kind=artifact").json["things"]
+        assert s.request("DELETE", f"/api/v1/trash/artifact/{kept[0]['id']}").status == 200
         seen = artifacts(s)
         assert seen["verdict"] == "ok" and "1 unreferenced" in seen["detail"], seen
         folder = os.path.dirname(blobs_on_disk(s.data)[0])

@@ -224,7 +224,7 @@ static void params(void) {
     CHECK_STR(fx_call("runs.log_parameter", "{\"run_id\":\"%s\",\"key\":\"\xc3\xa9/a.b\"}", id),
               "{}");
     CHECK_HAS(fx_call("runs.log_parameter", "{\"run_id\":\"%s\",\"key\":\"%.251s\"}", id, big),
-              "'key' exceeds the maximum length of 250 characters");
+              "'Param key' exceeds the maximum length of 250 characters");
     fx_end();
 }
 
