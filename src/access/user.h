@@ -3,7 +3,7 @@
 #define QUERN_ACCESS_USER_H
 /* User: principals as MLflow's basic-auth app has them, and their permissions on objects. */
 #include "object.h"
-#include "quern/http/route.h"
+#include "quern/core/shape.h"
 
 struct ctx;
 struct principal_row;

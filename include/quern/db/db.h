@@ -118,10 +118,11 @@ void db_after_commit(struct ctx *c, void (*fn)(void *arg), void *arg);
 int db_backup(struct db *db, struct ctx *c, struct dir *to, const char *name);
 int db_check(struct db *db, struct ctx *c,
              struct buf *report); /* quick_check + foreign_key_check */
-/* Another program's SQLite file on a connection of its own, for moving data in and out: c->db points
- * to it until db_foreign_close. Opened for reading, or made anew (an existing file is refused). Its
- * schema is not trusted and its damage is an error, never the end of the process. ERR_NOT_FOUND,
- * ERR_EXISTS, ERR_INVALID. Transactions are the caller's: db_exec "BEGIN", "COMMIT". */
+/* Another program's SQLite file on a connection of its own, for moving data in and out: c->db
+ * points to it until db_foreign_close. Opened for reading, or made anew (an existing file is
+ * refused). Its schema is not trusted and its damage is an error, never the end of the process.
+ * ERR_NOT_FOUND, ERR_EXISTS, ERR_INVALID. Transactions are the caller's: db_exec "BEGIN", "COMMIT".
+ */
 int db_foreign_open(struct ctx *c, const char *path, bool make);
 void db_foreign_close(struct ctx *c);
 int64_t db_wal_bytes(struct db *db);
