@@ -43,6 +43,7 @@ CREATE TRIGGER run_tag_gone AFTER DELETE ON run_tag BEGIN
   UPDATE run_key SET tags = tags - 1 WHERE id = OLD.key_id;
 END;
 
--- Deleting or restoring an experiment marks its runs in slices: 1 while they become deleted, 0 while
--- they become active, NULL otherwise.
-ALTER TABLE experiment ADD COLUMN sweep INTEGER CHECK (sweep IN (0, 1));
+-- Deleting or restoring an experiment marks its runs in slices. While that goes on: the time in ms
+-- when it was deleted, or the negative of the time when it was restored; NULL otherwise.
+ALTER TABLE experiment ADD COLUMN sweep INTEGER;
+CREATE INDEX experiment_sweep ON experiment (id) WHERE sweep IS NOT NULL;

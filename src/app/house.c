@@ -382,6 +382,7 @@ int house_start(struct config *config, int listen_fd, struct buf *error) {
     self[n > 0 ? n : 0] = '\0';
     house.config = config;
     house.self_exe = mem_strdup(self);
+    experiment_sweep_listen(housekeeping_mark, NULL);
     /* Pipelines come last: their steps call the server. */
     if (listen_check(config, listen_fd, error) != 0 || start_store(config, listen_fd, error) != 0 ||
         start_rooms(config, error) != 0 || start_server(config, listen_fd, error) != 0 ||

@@ -97,6 +97,63 @@ static void sweep(struct ctx *c, void *arg) {
     atomic_store(&sweeping, false);
 }
 
+/* ------------------------------------------------------------------ runs of an experiment */
+
+static pthread_mutex_t marking_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct lanes *marking_lanes; /* NULL: no further work is begun */
+static bool marking, mark_again;
+
+static int mark_op(struct ctx *c, void *arg) {
+    int *n = arg;
+    *n = experiment_sweep(c, PER_WRITE);
+    return *n < 0 ? *n : 0;
+}
+
+static bool may_mark(void) {
+    pthread_mutex_lock(&marking_lock);
+    bool may = marking_lanes != NULL;
+    pthread_mutex_unlock(&marking_lock);
+    return may;
+}
+
+static bool marks_wanted(void) {
+    pthread_mutex_lock(&marking_lock);
+    bool wanted = mark_again;
+    marking = mark_again;
+    mark_again = false;
+    pthread_mutex_unlock(&marking_lock);
+    return wanted;
+}
+
+static void mark(struct ctx *c, void *arg) {
+    (void)arg;
+    do {
+        int n = 1, rc = 0;
+        while (rc == 0 && n > 0 && may_mark())
+            rc = db_write(db, c, mark_op, &n);
+        if (rc != 0)
+            log_warn("housekeeping", "cannot mark the runs of an experiment: %s",
+                     c->err.message ? c->err.message : "the writer is busy");
+        err_clear(c);
+    } while (marks_wanted());
+}
+
+void housekeeping_mark(void *arg) {
+    (void)arg;
+    pthread_mutex_lock(&marking_lock);
+    if (marking)
+        mark_again = true;
+    else if (marking_lanes)
+        marking = lane_work(marking_lanes, mark, NULL) == 0;
+    pthread_mutex_unlock(&marking_lock);
+}
+
+static void marking_begins(struct lanes *lanes) {
+    pthread_mutex_lock(&marking_lock);
+    marking_lanes = lanes;
+    pthread_mutex_unlock(&marking_lock);
+}
+
 struct collected {
     int64_t blobs, bytes;
 };
@@ -154,6 +211,7 @@ static void run(void *arg) {
         int64_t now = clock_mono_ms();
         if (now >= sweep_at) {
             begin(h, &sweeping, sweep);
+            housekeeping_mark(NULL); /* what a kill left undone */
             sweep_at = now + SWEEP_MS;
         }
         if (now >= gc_at) {
@@ -172,6 +230,7 @@ struct housekeeping *housekeeping_start(struct lanes *lanes, int64_t gc_every_ms
     *h = (struct housekeeping){
         .lanes = lanes, .gc_every_ms = gc_every_ms < INT64_MAX / 4 ? gc_every_ms : INT64_MAX / 4};
     db = lanes_db(lanes);
+    marking_begins(lanes);
     pthread_mutex_init(&h->lock, NULL);
     pthread_condattr_init(&monotonic);
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
@@ -185,6 +244,7 @@ void housekeeping_stop(struct housekeeping *h) {
     if (!h) {
         return;
     }
+    marking_begins(NULL);
     pthread_mutex_lock(&h->lock);
     h->stop = true;
     pthread_cond_signal(&h->wake);

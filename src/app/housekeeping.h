@@ -11,6 +11,8 @@ struct housekeeping;
 struct lanes;
 
 struct housekeeping *housekeeping_start(struct lanes *lanes, int64_t gc_every_ms);
+/* Goes on marking the runs of deleted and restored experiments; any thread. */
+void housekeeping_mark(void *arg);
 /* No further work is begun; what is under way ends with the lanes. NULL is allowed. */
 void housekeeping_stop(struct housekeeping *h);
 

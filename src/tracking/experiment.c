@@ -6,6 +6,7 @@
 
 #include "deleted.h"
 #include "experiment_store.h"
+#include "experiment_sweep.h"
 #include "key.h"
 #include "quern/access/access.h"
 #include "quern/artifact/place.h"

@@ -84,22 +84,6 @@ int experiment_set_name(struct ctx *c, int64_t id, const char *name) {
                    c->now_ms, id);
 }
 
-int experiment_set_deleted(struct ctx *c, int64_t id, bool deleted) {
-    int rc = db_exec(c, "UPDATE experiment SET deleted = ?, updated_ms = ? WHERE id = ?", "iii",
-                     (int64_t)deleted, c->now_ms, id);
-    if (rc < 0)
-        return rc;
-    if (deleted)
-        return db_exec(c,
-                       "UPDATE run SET deleted = 1, deleted_ms = ?"
-                       " WHERE experiment_id = ? AND deleted = 0",
-                       "ii", c->now_ms, id);
-    return db_exec(c,
-                   "UPDATE run SET deleted = 0, deleted_ms = NULL"
-                   " WHERE experiment_id = ? AND deleted = 1",
-                   "i", id);
-}
-
 int experiment_purging(struct ctx *c, int64_t id, bool *yes) {
     int64_t one = 0;
     return db_get_i64(c, "SELECT 1 FROM experiment WHERE id = ? AND purging = 1", &one, yes, "i",

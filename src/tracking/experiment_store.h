@@ -16,7 +16,6 @@ struct stmt;
 
 void experiment_read(struct ctx *c, struct stmt *st, struct experiment *e);
 int experiment_set_name(struct ctx *c, int64_t id, const char *name);
-int experiment_set_deleted(struct ctx *c, int64_t id, bool deleted); /* and its runs */
 int experiment_set_location(struct ctx *c, int64_t id, const char *location);
 /* Of experiment 0, while there is nothing that has a place already. */
 int experiment_default_location(struct ctx *c, const char *location);

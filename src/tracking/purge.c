@@ -6,6 +6,7 @@
 
 #include "deleted.h"
 #include "experiment_store.h"
+#include "experiment_sweep.h"
 #include "quern/artifact/artifact.h"
 #include "quern/base/arena.h"
 #include "quern/base/str.h"

@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "experiment_sweep.h"
 #include "quern/base/arena.h"
 #include "quern/base/buf.h"
 #include "quern/core/ctx.h"
@@ -38,11 +39,12 @@ static void read_info(struct ctx *c, struct stmt *st, int col, struct run_info *
 
 #define INFO                                                                                       \
     "r.id, r.uuid, r.experiment_id, r.name, r.user_id, r.status, r.start_ms, r.end_ms,"            \
-    " r.artifact_uri, r.deleted"
+    " r.artifact_uri, " RUN_DELETED
+#define OF_EXPERIMENT " CROSS JOIN experiment e ON e.id = r.experiment_id"
 
 int run_load_infos(struct ctx *c, const char *rows_json, size_t n, struct run_info *out) {
-    struct stmt *st =
-        db_query(c, "SELECT j.key, " INFO " " EACH "run r ON r.id = j.value", "s", rows_json);
+    struct stmt *st = db_query(
+        c, "SELECT j.key, " INFO " " EACH "run r ON r.id = j.value" OF_EXPERIMENT, "s", rows_json);
     int rc;
     while ((rc = stmt_next(st)) > 0) {
         size_t i = (size_t)stmt_i64(st, 0);
@@ -235,7 +237,8 @@ int run_load_new(struct ctx *c, int64_t row, struct run *out) {
 }
 
 int run_load_info(struct ctx *c, int64_t row, struct run_info **out) {
-    struct stmt *st = db_query(c, "SELECT " INFO " FROM run r WHERE r.id = ?", "i", row);
+    struct stmt *st =
+        db_query(c, "SELECT " INFO " FROM run r" OF_EXPERIMENT " WHERE r.id = ?", "i", row);
     int rc = stmt_next(st);
     if (rc > 0) {
         *out = ARENA_NEW(c->arena, struct run_info);

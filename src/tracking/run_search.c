@@ -235,17 +235,23 @@ static int by_number(const void *a, const void *b) {
 
 static int plan_experiments(struct ctx *c, const struct strs *ids, struct search_plan *p) {
     p->experiments = ARENA_ARRAY(c->arena, int64_t, ids->n + 1);
+    size_t marking = 0;
     access_object_nothing(c); /* those that may not be read are left out below */
     for (size_t i = 0; i < ids->n; i++) {
-        int64_t id = 0, known = 0;
-        bool found = false;
+        int64_t id = 0, sweep = 0;
+        bool found = false, may = false;
         if (!str_to_i64(ids->items[i], &id))
             continue;
-        int rc = db_get_i64(c, "SELECT id FROM experiment WHERE id = ? AND project_id = ?", &known,
-                            &found, "ii", id, c->project);
+        int rc = db_get_i64(c,
+                            "SELECT coalesce(sweep, 0) FROM experiment"
+                            " WHERE id = ? AND project_id = ?",
+                            &sweep, &found, "ii", id, c->project);
         if (rc < 0)
             return rc;
-        bool may = false;
+        /* All its runs count as what they are just being marked as. */
+        if ((sweep > 0 && p->deleted == 0) || (sweep < 0 && p->deleted == 1))
+            continue;
+        marking += found && sweep;
         if (found && (rc = access_object_allows(c, OBJECT_EXPERIMENT, id, OBJECT_READ, &may)) < 0)
             return rc;
         if (may)
@@ -258,6 +264,8 @@ static int plan_experiments(struct ctx *c, const struct strs *ids, struct search
             p->experiments[n++] = p->experiments[i];
     p->nexperiments = n;
     p->nothing = p->nexperiments == 0;
+    if (marking && marking == ids->n)
+        p->deleted = -1;
     return 0;
 }
 

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "experiment_sweep.h"
 #include "quern/base/arena.h"
 #include "quern/core/ctx.h"
 #include "quern/db/db.h"
@@ -11,7 +12,7 @@
 int run_find_ref(struct ctx *c, const char *run_id, struct run_ref *out) {
     memset(out, 0, sizeof *out);
     struct stmt *st = db_query(c,
-                               "SELECT r.id, r.experiment_id, r.deleted FROM run r"
+                               "SELECT r.id, r.experiment_id, " RUN_DELETED " FROM run r"
                                " JOIN experiment e ON e.id = r.experiment_id"
                                " WHERE r.uuid = ? AND e.project_id = ?",
                                "si", run_id, c->project);

@@ -29,3 +29,7 @@ set_tests_properties(wire.columns PROPERTIES LABELS full TIMEOUT 240
 add_test(NAME wire.search_property COMMAND ${QUERN_PYTHON} ${CMAKE_SOURCE_DIR}/tests/client/search_property.py)
 set_tests_properties(wire.search_property PROPERTIES LABELS full TIMEOUT 180
                      ENVIRONMENT "QUERN_BIN=$<TARGET_FILE:quern>")
+# Thousands of runs are deleted and restored while others write, and a kill in the middle.
+add_test(NAME wire.big_experiment COMMAND ${QUERN_PYTHON} ${CMAKE_SOURCE_DIR}/tests/client/big_experiment.py)
+set_tests_properties(wire.big_experiment PROPERTIES LABELS full TIMEOUT 300
+                     ENVIRONMENT "QUERN_BIN=$<TARGET_FILE:quern>")

@@ -38,6 +38,11 @@ int run_metrics(struct ctx *c, const char *run_id, struct fpairs *out); /* all l
  * metrics cannot have, are left as they are. Repeating is harmless. */
 int run_log_metrics(struct ctx *c, const char *run_id, const struct fpairs *values,
                     int64_t time_ms);
+/* Housekeeping, inside a write: marks the next runs of an experiment that was deleted or restored.
+ * The number of rows changed, 0 when nothing is left to do. fn is called after the commit that made
+ * such work, on the writer thread; set before the lanes start. */
+int experiment_sweep(struct ctx *c, int64_t most);
+void experiment_sweep_listen(void (*fn)(void *arg), void *arg);
 /* Housekeeping, inside a write: packs points that older versions kept as rows, 20 * most of them at
  * most (some milliseconds when most is 500). The number of rows gone, or negative. */
 int run_metrics_pack(struct ctx *c, int64_t most);
