@@ -49,6 +49,26 @@ static bool like(const unsigned char *s, size_t slen, const unsigned char *p, si
     return p == pend;
 }
 
+/* The text between the first and the last of a pattern like %text%; NULL for other patterns. */
+static const unsigned char *needle_of(const unsigned char *p, size_t n) {
+    if (n < 3 || p[0] != '%' || p[n - 1] != '%' || memchr(p + 1, '%', n - 2) ||
+        memchr(p + 1, '_', n - 2))
+        return NULL;
+    return p + 1;
+}
+
+static bool contains_folded(const unsigned char *s, size_t slen, const unsigned char *p,
+                            size_t plen) {
+    for (size_t i = 0; i + plen <= slen; i++) {
+        size_t k = 0;
+        while (k < plen && folded(s[i + k]) == folded(p[k]))
+            k++;
+        if (k == plen)
+            return true;
+    }
+    return false;
+}
+
 static void like_function(sqlite3_context *f, int n, sqlite3_value **arg) {
     (void)n;
     const unsigned char *text = sqlite3_value_text(arg[0]), *pattern = sqlite3_value_text(arg[1]);
@@ -60,7 +80,15 @@ static void like_function(sqlite3_context *f, int n, sqlite3_value **arg) {
                              -1);
         return;
     }
-    sqlite3_result_int(f, like(text, tlen, pattern, plen, sqlite3_user_data(f) != NULL));
+    bool fold = sqlite3_user_data(f) != NULL, yes;
+    const unsigned char *needle = needle_of(pattern, plen);
+    if (!needle)
+        yes = like(text, tlen, pattern, plen, fold);
+    else if (fold)
+        yes = contains_folded(text, tlen, needle, plen - 2);
+    else
+        yes = memmem(text, tlen, needle, plen - 2) != NULL;
+    sqlite3_result_int(f, yes);
 }
 
 int function_register(sqlite3 *handle) {

@@ -37,6 +37,13 @@ static void like(void) {
     CHECK_INT(ask("mlflow_like", "caf\xc3\xa9", "caf_"), 1);
     CHECK_INT(ask("mlflow_like", "caf\xc3\xa9", "caf__"), 0);
     CHECK_INT(ask("mlflow_like", "", "%"), 1);
+    CHECK_INT(ask("mlflow_like", "ab", "%abc%"), 0);
+    CHECK_INT(ask("mlflow_like", "xaabc", "%abc%"), 1);
+    CHECK_INT(ask("mlflow_like", "xaAbc", "%abc%"), 0);
+    CHECK_INT(ask("mlflow_ilike", "xaAbC", "%aBc%"), 1);
+    CHECK_INT(ask("mlflow_ilike", "xaAb", "%aBc%"), 0);
+    CHECK_INT(ask("mlflow_like", "a", "%%"), 1);
+    CHECK_INT(ask("mlflow_like", "", "%%"), 1);
     CHECK_INT(ask("mlflow_like", "", ""), 1);
     CHECK_INT(ask("mlflow_like", "x", ""), 0);
     CHECK_INT(ask("mlflow_like", "mississippi", "m%iss%pi"), 1);
