@@ -13,6 +13,7 @@
 #include "quern/core/ctx.h"
 #include "quern/core/filter.h"
 #include "quern/db/db.h"
+#include "quern/json/json_out.h"
 #include "version.h"
 #include "version_store.h"
 
@@ -31,7 +32,7 @@ struct order_key {
 struct searched {
     const struct attribute *attributes;
     size_t nattributes;
-    const char *attribute_names;
+    const char *attribute_names, *list_names;
     const struct order_key *order_keys;
     size_t norder;
     const char *order_names;
@@ -41,7 +42,7 @@ struct searched {
     const char *tie_break;
 };
 
-static const struct attribute model_attributes[] = {{"name", "m.name", false, false}};
+static const struct attribute model_attributes[] = {{"name", "m.name", false, true}};
 static const struct order_key model_order[] = {
     {"name", "m.name"},
     {"timestamp", "m.updated_ms"},
@@ -51,6 +52,7 @@ static const struct searched models = {
     .attributes = model_attributes,
     .nattributes = ARRAY_LEN(model_attributes),
     .attribute_names = "{'name'}",
+    .list_names = "'name'",
     .order_keys = model_order,
     .norder = ARRAY_LEN(model_order),
     .order_names = "{'name', 'timestamp', 'last_updated_timestamp'}",
@@ -78,6 +80,7 @@ static const struct searched versions = {
     .attributes = version_attributes,
     .nattributes = ARRAY_LEN(version_attributes),
     .attribute_names = "{'name', 'version_number', 'run_id', 'source_path'}",
+    .list_names = "{'name', 'run_id'}",
     .order_keys = version_order,
     .norder = ARRAY_LEN(version_order),
     .order_names = "{'name', 'version_number', 'creation_timestamp', 'last_updated_timestamp'}",
@@ -153,10 +156,19 @@ static int add_list(struct ctx *c, struct sql *q, const struct attribute *a,
                     const struct filter_clause *k) {
     sql_add(c, q, " AND ", "");
     sql_add(c, q, a->column, "");
-    sql_add(c, q, " IN (", "");
+    /* One bound value however long the list is. */
+    struct buf b = {0};
+    struct json_writer w;
+    jw_init(&w, &b);
+    jw_arr(&w);
     for (size_t i = 0; i < k->n; i++)
-        sql_add(c, q, i ? ", ?" : "?", "s", k->items[i]);
-    sql_add(c, q, ")", "");
+        jw_str(&w, k->items[i]);
+    jw_arr_end(&w);
+    sql_add(c, q,
+            k->op == OP_IN ? " IN (SELECT value FROM json_each(?))"
+                           : " NOT IN (SELECT value FROM json_each(?))",
+            "s", b.data);
+    buf_free(&b);
     return 0;
 }
 
@@ -172,8 +184,13 @@ static int add_attribute(struct ctx *c, const struct searched *s, struct sql *q,
                           s->attribute_names);
     if (a->numeric)
         return add_number(c, q, a, k);
-    if (k->op == OP_IN && a->in_list)
-        return add_list(c, q, a, k);
+    if (k->op == OP_IN || k->op == OP_NOT_IN)
+        return a->in_list
+                   ? add_list(c, q, a, k)
+                   : fail_field(c, ERR_INVALID, "filter",
+                                "Only %s attributes support comparison with a list of quoted "
+                                "string values.",
+                                s->list_names);
     if (k->op != OP_EQ && k->op != OP_NE && k->op != OP_LIKE && k->op != OP_ILIKE)
         return wrong_comparator(c, "attribute", k->op);
     sql_add(c, q, " AND ", "");
@@ -192,9 +209,10 @@ static int add_clause(struct ctx *c, const struct searched *s, struct sql *q,
     if (is_attribute_entity(k->entity))
         return add_attribute(c, s, q, k);
     if (!str_eq(k->entity, "tag") && !str_eq(k->entity, "tags"))
-        return fail_field(c, ERR_INVALID, "filter",
-                          "Invalid entity type '%s'. Valid values are ['tag', 'attribute']",
-                          k->entity);
+        return fail_field(
+            c, ERR_INVALID, "filter",
+            "Invalid entity type '%s'. Valid entity types are {'attribute', 'tag', 'tags'}",
+            k->entity);
     if (str_eq(k->key, PROMPT_TAG)) {
         if (asks_for_models_only(k))
             return 0;

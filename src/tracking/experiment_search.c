@@ -16,19 +16,27 @@
 #define MAX_RESULTS 50000
 
 static int emit_attribute(struct ctx *c, struct sql *q, const struct filter_clause *f) {
-    if (!strcmp(f->key, "name")) {
-        int rc = filter_ops_check(c, f, OPS_TEXT);
+    int bad = filter_null_check(c, f, "tags", "attribute");
+    if (bad)
+        return bad;
+    bool name = !strcmp(f->key, "name");
+    if (name || !strcmp(f->key, "experiment_id")) {
+        if (name && f->kind == VALUE_LIST)
+            return fail_field(c, ERR_INVALID, "filter",
+                              "Only 'experiment_id' attributes support comparison with a list of "
+                              "quoted string values.");
+        int rc = filter_ops_check(c, f, OPS_TEXT | OPS_LIST);
         if (!rc)
-            rc = filter_text_check(c, f, "attribute");
+            rc = filter_text_check(c, f, "attributes");
         if (!rc)
-            filter_emit(c, q, "e.name", f);
+            filter_emit(c, q, name ? "e.name" : "CAST(e.id AS TEXT)", f);
         return rc;
     }
     bool created = !strcmp(f->key, "creation_time");
     if (!created && strcmp(f->key, "last_update_time") != 0)
         return fail_field(c, ERR_INVALID, "filter",
                           "Invalid attribute key '%s' specified. Valid keys are '{'name', "
-                          "'creation_time', 'last_update_time'}'",
+                          "'experiment_id', 'creation_time', 'last_update_time'}'",
                           f->key);
     int rc = filter_ops_check(c, f, OPS_NUMBER);
     if (!rc)
@@ -67,8 +75,9 @@ static int emit_filter(struct ctx *c, struct sql *q, const char *text) {
         else if (!strcmp(e, "tag") || !strcmp(e, "tags"))
             rc = emit_tag(c, q, &f.clauses[i]);
         else
-            rc = fail_field(c, ERR_INVALID, "filter",
-                            "Invalid entity type '%s'. Valid values are ['attribute', 'tag']", e);
+            rc = fail_field(
+                c, ERR_INVALID, "filter",
+                "Invalid entity type '%s'. Valid entity types are {'attribute', 'tag', 'tags'}", e);
     }
     return rc;
 }

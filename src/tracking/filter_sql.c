@@ -61,6 +61,15 @@ int filter_text_check(struct ctx *c, const struct filter_clause *f, const char *
                       f->text);
 }
 
+int filter_null_check(struct ctx *c, const struct filter_clause *f, const char *allowed,
+                      const char *entity) {
+    if (f->op != OP_IS_NULL && f->op != OP_NOT_NULL)
+        return 0;
+    return fail_field(c, ERR_INVALID, "filter",
+                      "IS NULL / IS NOT NULL is only supported for %s, not for '%s' '%s'", allowed,
+                      entity, f->key);
+}
+
 /* One bound value however long the list is. */
 static void emit_list(struct ctx *c, struct sql *q, const struct filter_clause *f) {
     struct buf b = {0};

@@ -30,6 +30,9 @@ int filter_ops_check(struct ctx *c, const struct filter_clause *f, unsigned ops)
 int filter_number_check(struct ctx *c, const struct filter_clause *f, const char *what);
 /* The operand must be quoted text or, where the operator asks for it, a list. */
 int filter_text_check(struct ctx *c, const struct filter_clause *f, const char *what);
+/* IS NULL and IS NOT NULL are only for `allowed`, not for this entity. */
+int filter_null_check(struct ctx *c, const struct filter_clause *f, const char *allowed,
+                      const char *entity);
 /* "column op ?" with the clause's operand, which was checked. NULL operators need no operand. */
 void filter_emit(struct ctx *c, struct sql *q, const char *column, const struct filter_clause *f);
 const char *filter_ids_json(struct ctx *c, const int64_t *ids, size_t n); /* "[1,2]" */

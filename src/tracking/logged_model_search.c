@@ -57,6 +57,12 @@ static int emit_attribute(struct ctx *c, struct sql *q, const struct filter_clau
                           "'model_id', 'model_type', 'source_run_id', 'artifact_uri', 'status', "
                           "'experiment_id', 'creation_timestamp', 'last_updated_timestamp'}'",
                           f->key);
+    struct filter_clause id = *f;
+    if (!strcmp(a->name, "experiment_id") && f->kind == VALUE_TEXT &&
+        str_to_f64(f->text, &id.number)) {
+        id.kind = VALUE_NUMBER;
+        f = &id;
+    }
     int rc = filter_ops_check(c, f, a->number ? OPS_NUMBER : OPS_TEXT | OPS_LIST);
     if (!rc)
         rc = a->number ? filter_number_check(

@@ -32,10 +32,12 @@ static const struct attribute attributes[] = {
     {"created", "r.start_ms", true},    {"Created", "r.start_ms", true},
 };
 #define VALID_KEYS                                                                                 \
-    "{'run_id', 'run_name', 'user_id', 'status', 'artifact_uri', 'start_time', 'end_time', "       \
-    "'created'}"
+    "'run_id', 'run_name', 'user_id', 'status', 'artifact_uri', 'start_time', 'end_time', "        \
+    "'created', 'Created'"
+#define NAME_ALIASES ", 'run name', 'Run name', 'Run Name'"
 
 enum entity { E_METRIC, E_PARAM, E_TAG, E_ATTRIBUTE, E_DATASET };
+static const char *const entity_names[] = {"metric", "parameter", "tag", "attribute", "dataset"};
 
 static int entity_of(struct ctx *c, const char *text, enum entity *out) {
     static const struct {
@@ -71,12 +73,13 @@ static int entity_of(struct ctx *c, const char *text, enum entity *out) {
                 text);
 }
 
-static const struct attribute *attribute_of(struct ctx *c, const char *key) {
+static const struct attribute *attribute_of(struct ctx *c, const char *key, bool order) {
     for (size_t i = 0; i < ARRAY_LEN(attributes); i++)
         if (!strcmp(attributes[i].name, key))
             return &attributes[i];
-    fail(c, ERR_INVALID, "Invalid attribute key '%s' specified. Valid keys are '" VALID_KEYS "'",
-         key);
+    fail(c, ERR_INVALID,
+         "Invalid attribute key '%s' specified. Valid keys are '{" VALID_KEYS "%s}'", key,
+         order ? "" : NAME_ALIASES);
     return NULL;
 }
 
@@ -96,7 +99,7 @@ int run_search_keys(struct ctx *c, const struct search_plan *p, const char *name
 
 static int plan_attribute(struct ctx *c, struct search_plan *p, const struct filter_clause *f,
                           struct search_cond *s) {
-    const struct attribute *a = attribute_of(c, f->key);
+    const struct attribute *a = attribute_of(c, f->key, false);
     if (!a)
         return -ERR_INVALID;
     s->kind = a->number ? BY_NUMBER : BY_TEXT;
@@ -148,6 +151,8 @@ static int plan_cond(struct ctx *c, struct search_plan *p, const struct filter_c
     int rc = entity_of(c, f->entity, &e);
     s->clause = f;
     s->name = f->key;
+    if (!rc && e != E_PARAM && e != E_TAG)
+        rc = filter_null_check(c, f, "tags and params", entity_names[e]);
     if (rc)
         return rc;
     if (e == E_ATTRIBUTE)
@@ -186,7 +191,7 @@ static int plan_order(struct ctx *c, struct search_plan *p, const char *text,
     if (e == E_DATASET)
         return fail_field(c, ERR_INVALID, "order_by", "Invalid identifier type 'dataset'");
     if (e == E_ATTRIBUTE) {
-        const struct attribute *a = attribute_of(c, t.key);
+        const struct attribute *a = attribute_of(c, t.key, true);
         if (!a)
             return -ERR_INVALID;
         o->kind = a->number ? BY_NUMBER : BY_TEXT;

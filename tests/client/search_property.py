@@ -286,8 +286,50 @@ def check(name, server, seed, seconds):
     return failed
 
 
+def others(s):
+    """Lists in the searches of experiments, models and versions."""
+    ids = [s.mlflow("experiments/create", {"name": f"listed-{i}"}).json["experiment_id"] for i in range(3)]
+
+    def experiments(text):
+        a = s.mlflow("experiments/search", {"max_results": 100, "filter": text, "order_by": ["experiment_id"]})
+        return [e["experiment_id"] for e in a.json.get("experiments", [])] if a.status == 200 else a.json["message"]
+    cases = [(f"experiment_id = '{ids[1]}'", [ids[1]]), (f"experiment_id IN ('{ids[0]}', '{ids[2]}', 'x')", [ids[0], ids[2]]),
+             (f"name LIKE 'listed-%' AND experiment_id NOT IN ('{ids[0]}')", ids[1:]),
+             (f"name ILIKE 'LISTED-%' AND experiment_id != '{ids[0]}'", ids[1:])]
+    for text, want in cases:
+        got = experiments(text)
+        assert got == want, f"{text}: got {got}, want {want}"
+    for text, part in (("name IN ('a')", "Only 'experiment_id' attributes support"),
+                       ("name IS NULL", "IS NULL / IS NOT NULL is only supported for tags, not for 'attribute' 'name'"),
+                       ("metrics.m > 1", "Invalid entity type 'metrics'. Valid entity types are")):
+        assert part in experiments(text), f"{text}: {experiments(text)}"
+    for name in ("ma", "mb", "mc"):
+        assert s.mlflow("registered-models/create", {"name": name}).status == 200
+        for run in ("r1", "r2"):
+            a = s.mlflow("model-versions/create", {"name": name, "source": "s3://x/y", "run_id": run})
+            assert a.status == 200, a
+
+    def models(path, text, key):
+        import urllib.parse
+        a = s.get(f"/api/2.0/mlflow/{path}?" + urllib.parse.urlencode({"filter": text, "order_by": "name ASC"}))
+        return [m[key] for m in a.json.get(path.split("/")[0].replace("-", "_"), [])] if a.status == 200 else a.json["message"]
+    for path, text, key, want in (
+            ("registered-models/search", "name IN ('ma', 'mc', 'x')", "name", ["ma", "mc"]),
+            ("registered-models/search", "name NOT IN ('ma')", "name", ["mb", "mc"]),
+            ("model-versions/search", "run_id NOT IN ('r1')", "name", ["ma", "mb", "mc"]),
+            ("model-versions/search", "name NOT IN ('ma') AND run_id IN ('r2')", "run_id", ["r2", "r2"])):
+        got = models(path, text, key)
+        assert got == want, f"{path} {text}: got {got}, want {want}"
+    got = models("model-versions/search", "source_path IN ('x')", "name")
+    assert "attributes support comparison with a list" in got, got
+    many = ", ".join(f"'n{i}'" for i in range(300))
+    got = models("registered-models/search", f"name IN ('mb', {many})", "name")
+    assert got == ["mb"], got
+
+
 def main():
     with Server() as s:
+        others(s)
         failed = sum(check("quern", s, SEED + i, SECONDS / 3) for i in range(3))
     if GENUINE:
         from differential import Genuine
