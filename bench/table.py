@@ -16,7 +16,9 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import fill  # noqa: E402
 import model  # noqa: E402
+import searches  # noqa: E402
 
 parser = argparse.ArgumentParser()
 parser.add_argument("--quern", required=True)
@@ -29,10 +31,11 @@ parser.add_argument("--points", type=int, default=0, help="points that growth an
 o = parser.parse_args()
 o.quern, o.programs, o.data = map(os.path.abspath, (o.quern, o.programs, o.data))
 o.onnx = os.path.abspath(o.onnx) if o.onnx else ""
-NAMES = ("start", "log", "create", "bytes", "growth", "chart", "search", "traces", "upload", "predict", "steps", "big", "genuine")
+NAMES = ("start", "log", "create", "bytes", "growth", "chart", "search", "filled", "traces", "upload", "predict", "steps", "big", "genuine")
 PARTS = set(o.only.split(",")) if o.only else set(NAMES)
 if PARTS - set(NAMES):
     parser.error(f"no such part: {', '.join(sorted(PARTS - set(NAMES)))}")
+FILLED = os.environ.get("QUERN_BENCH_FILLED", "")  # a folder that keeps what `filled` searches
 GENUINE = os.environ.get("QUERN_GENUINE_MLFLOW", "")  # its mlflow command
 SECONDS = "2" if o.quick else "5"
 RUNS = 10_000 if o.quick else 100_000
@@ -416,6 +419,20 @@ def part_search(limits):
         row("the same, p99", r["p99_us"] / 1000, "ms")
         r = load(d.port, 8, SECONDS, 0, "search", experiment)
         row("the same, 8 clients", r["per_second"], "/s")
+
+
+def part_filled(limits):
+    for runs, goal in ((100_000, 10),) if o.quick else ((100_000, 10), (1_000_000, 50)):
+        data = os.path.join(FILLED or o.data, f"filled-{runs}")
+        note(f"a database of {runs:,} runs")
+        fill.fill(o.quern, data, runs)
+        with Daemon(data) as d:
+            for what, goes, p50, p99, bare in searches.measure(d.port, os.path.join(data, "quern.db"), runs, float(SECONDS) / 2):
+                row(f"search {what}, {runs:,} runs of 20 metrics, 20 params, p50", p50, "ms", most=goal if goes else None,
+                    limit_text=f"p99 {p99:,.1f} ms; plain statement in bare SQLite {bare:,.1f} ms")
+            row(f"memory after that, {runs:,} runs", d.memory_mb("VmRSS"), "MB")
+        if not FILLED:
+            shutil.rmtree(data, ignore_errors=True)
 
 
 def trace_body(first, traces):
