@@ -130,6 +130,14 @@ const char *server_escape(struct ctx *c, const char *s) {
     return url_encode(c->arena, s, false);
 }
 
+int server_turn(struct ctx *c, const json_t *answer, const char **token) {
+    const char *next = server_text(answer, "next_page_token");
+    if (*next && str_eq(next, *token))
+        return fail(c, ERR_NOT_READY, "The source answers the same page for ever.");
+    *token = next;
+    return 0;
+}
+
 /* ------------------------------------------------------------------ experiments */
 
 static int experiment(struct source *src, struct ctx *c, int64_t after,

@@ -37,7 +37,10 @@ struct server {
  * ERR_NOT_READY with what the server said. `path` begins with "/". */
 int server_get(struct server *s, struct ctx *c, const char *path, json_t **out);
 int server_post(struct server *s, struct ctx *c, const char *path, json_t *body, json_t **out);
-/* The same for a body of bytes, bit by bit. */
+/* From a page to the token of the next, "" behind the last; a server that tells the token that it
+ * was asked with would be asked for ever. */
+int server_turn(struct ctx *c, const json_t *answer, const char **token);
+/* As server_get for a body of bytes, bit by bit. */
 int server_bytes(struct server *s, struct ctx *c, const char *path, source_take *take, void *arg);
 
 const char *server_text(const json_t *o, const char *member);  /* "" when absent */

@@ -84,7 +84,7 @@ static int list_all(struct server *s, struct ctx *told, const struct listing *l,
             else
                 keep_experiment(s, item);
         }
-        token = rc == 0 ? server_text(answer, "next_page_token") : "";
+        rc = rc < 0 ? rc : server_turn(&c, answer, &token);
     } while (rc == 0 && *token);
     if (rc < 0) /* the message outlives the pages */
         (void)fail(told, -rc, "%s", c.err.message);

@@ -147,7 +147,7 @@ static int versions(struct server *s, struct ctx *c, struct copy_registered *out
             struct copy_version v = version_of(c, one);
             buf_put(&all, &v, sizeof v);
         }
-        token = rc == 0 ? server_text(answer, "next_page_token") : "";
+        rc = rc < 0 ? rc : server_turn(c, answer, &token);
     } while (rc == 0 && *token);
     out->nversions = all.len / sizeof *out->versions;
     out->versions = ARENA_ARRAY(c->arena, struct copy_version, out->nversions + 1);

@@ -146,7 +146,7 @@ static int history(struct server *s, struct ctx *told, const char *run_id, const
             p.value = server_value(one, "value", &p.is_nan);
             buf_put(out, &p, sizeof p);
         }
-        token = rc == 0 ? server_text(answer, "next_page_token") : "";
+        rc = rc < 0 ? rc : server_turn(&c, answer, &token);
     } while (rc == 0 && *token);
     if (rc < 0)
         (void)fail(told, -rc, "%s", c.err.message);

@@ -8,6 +8,8 @@
 #include "quern/core/ctx.h"
 #include "quern/trace/timestamp.h"
 
+#define SPANS_LOCATION "mlflow.trace.spansLocation"
+
 static void release(void *text) {
     free(text);
 }
@@ -136,12 +138,20 @@ static void assessments(struct ctx *c, const json_t *list, struct copy_trace *ou
 
 /* ------------------------------------------------------------------ traces */
 
+/* Whether the source itself keeps the spans, so that a trace without them is not the whole. */
+static bool keeps_spans(const json_t *info) {
+    return str_eq(server_text(json_object_get(info, "tags"), SPANS_LOCATION), "TRACKING_STORE");
+}
+
 static int newer(struct server *s, struct ctx *c, struct copy_trace *out) {
     const char *id = server_escape(c, out->id);
     json_t *answer = NULL;
     int64_t ms = 0;
-    int rc = server_get(s, c, arena_printf(c->arena, "/api/3.0/mlflow/traces/get?trace_id=%s", id),
-                        &answer);
+    int rc = server_get(
+        s, c,
+        arena_printf(c->arena, "/api/3.0/mlflow/traces/get?trace_id=%s&allow_partial=true", id),
+        &answer);
+    const int first = rc;
     if (rc < 0) { /* a server without this route, or spans that lie in a file */
         err_clear(c);
         rc = server_get(s, c, arena_printf(c->arena, "/api/3.0/mlflow/traces/%s", id), &answer);
@@ -150,6 +160,8 @@ static int newer(struct server *s, struct ctx *c, struct copy_trace *out) {
         return rc;
     const json_t *trace = json_object_get(answer, "trace");
     const json_t *info = json_object_get(trace, "trace_info");
+    if (first < 0 && keeps_spans(info))
+        return fail(c, ERR_NOT_READY, "The source does not tell the spans of trace %s.", out->id);
     const json_t *where =
         json_object_get(json_object_get(info, "trace_location"), "mlflow_experiment");
     out->experiment = server_number(where, "experiment_id");

@@ -11,7 +11,9 @@ import struct
 import subprocess
 import sys
 import tempfile
+import threading
 import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 from quern import BIN, Server  # noqa: E402
@@ -189,6 +191,48 @@ def live(work):
     same(differences(want, served(work + "/live")), [], "after an import from a server")
     said = quern("import", "mlflow", "--from", url, "--data", work + "/none", code=1)
     assert "cannot be asked" in said, said
+
+
+def unwilling(work):
+    """Servers that tell no spans, or the same page for ever: nothing counts as whole, and it ends."""
+    trace = {"trace_info": {"trace_location": {"mlflow_experiment": {"experiment_id": "1"}}, "state": "OK", "request_time": "2025-01-01T00:00:00Z",
+                            "tags": {"mlflow.trace.spansLocation": "TRACKING_STORE"}}}
+
+    class Answers(BaseHTTPRequestHandler):
+        token = ""
+
+        def log_message(self, *args):
+            pass
+
+        def do_GET(self):
+            self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            busy = "/traces/get" in self.path
+            says = {"message": "busy"} if busy else {}
+            if "experiments/search" in self.path:
+                says = {"experiments": [{"experiment_id": "1", "name": "e", "lifecycle_stage": "active"}], "next_page_token": self.token}
+            elif "traces/search" in self.path:
+                says = {"traces": [{"trace_id": "tr-" + "a" * 32}]}
+            elif "/traces/tr-" in self.path:
+                says = {"trace": trace}
+            body = json.dumps(says).encode()
+            self.send_response(503 if busy else 200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        do_POST = do_GET
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Answers)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    url = f"http://127.0.0.1:{server.server_port}"
+    try:
+        for token, part in (("", "does not tell the spans"), ("again", "the same page for ever")):
+            Answers.token = token
+            p = subprocess.run([BIN, "import", "mlflow", "--from", url, "--data", work + "/unwilling"], capture_output=True, text=True, timeout=60)
+            assert p.returncode == 1 and part in p.stdout + p.stderr, p
+    finally:
+        server.shutdown()
+        server.server_close()
 
 
 def changed_later(work):
@@ -394,6 +438,7 @@ def main():
     try:
         round_trip(work)
         live(work)
+        unwilling(work)
         cut_off(work)
         newer_schema(work)
         hostile(work, *mlruns(work))
