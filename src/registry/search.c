@@ -32,7 +32,7 @@ struct order_key {
 struct searched {
     const struct attribute *attributes;
     size_t nattributes;
-    const char *attribute_names, *list_names;
+    const char *attribute_names;
     const struct order_key *order_keys;
     size_t norder;
     const char *order_names;
@@ -52,7 +52,6 @@ static const struct searched models = {
     .attributes = model_attributes,
     .nattributes = ARRAY_LEN(model_attributes),
     .attribute_names = "{'name'}",
-    .list_names = "'name'",
     .order_keys = model_order,
     .norder = ARRAY_LEN(model_order),
     .order_names = "{'name', 'timestamp', 'last_updated_timestamp'}",
@@ -80,7 +79,6 @@ static const struct searched versions = {
     .attributes = version_attributes,
     .nattributes = ARRAY_LEN(version_attributes),
     .attribute_names = "{'name', 'version_number', 'run_id', 'source_path'}",
-    .list_names = "{'name', 'run_id'}",
     .order_keys = version_order,
     .norder = ARRAY_LEN(version_order),
     .order_names = "{'name', 'version_number', 'creation_timestamp', 'last_updated_timestamp'}",
@@ -184,13 +182,8 @@ static int add_attribute(struct ctx *c, const struct searched *s, struct sql *q,
                           s->attribute_names);
     if (a->numeric)
         return add_number(c, q, a, k);
-    if (k->op == OP_IN || k->op == OP_NOT_IN)
-        return a->in_list
-                   ? add_list(c, q, a, k)
-                   : fail_field(c, ERR_INVALID, "filter",
-                                "Only %s attributes support comparison with a list of quoted "
-                                "string values.",
-                                s->list_names);
+    if (a->in_list && (k->op == OP_IN || k->op == OP_NOT_IN))
+        return add_list(c, q, a, k);
     if (k->op != OP_EQ && k->op != OP_NE && k->op != OP_LIKE && k->op != OP_ILIKE)
         return wrong_comparator(c, "attribute", k->op);
     sql_add(c, q, " AND ", "");
