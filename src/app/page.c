@@ -71,7 +71,7 @@ static int send(struct ctx *c, const char *path) {
     if (fd < 0 || fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)) {
         if (fd >= 0)
             close(fd);
-        return fail(c, ERR_NOT_FOUND, "No such file of the page.");
+        return fail(c, ERR_NOT_FOUND, "The page has no such part.");
     }
     reply_file(c, content_type(path), fd, st.st_size);
     reply_etag(c, arena_printf(c->arena, "\"%" PRIx64 "-%" PRIx64 "\"", (uint64_t)st.st_mtime,

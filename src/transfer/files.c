@@ -136,7 +136,8 @@ static int visit(const struct walk *w, const char *rel, const char *logical, int
     struct stat st = {0};
     ctx_begin(&c);
     c.project = w->o->project;
-    int fd = dir_openat(w->place->root, rel, O_RDONLY, 0);
+    /* A FIFO must not keep the import waiting until it is known for one. */
+    int fd = dir_openat(w->place->root, rel, O_RDONLY | O_NONBLOCK, 0);
     int rc = 0;
     if (fd < 0 || fstat(fd, &st) != 0) {
         w->report->kinds[TRANSFER_FILES].seen++;

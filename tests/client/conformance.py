@@ -383,11 +383,9 @@ def main(s):
     get(proxy + "artifacts/9/none.txt", 404, RDNE, "No such artifact: '9/none.txt'")
     get(proxy + "artifacts?path=9/none", 200)
     row("DELETE", proxy + "artifacts/9/none.txt", None, 200)
-    for verb in ("create", "complete", "abort"):
-        post(proxy + f"mpu/{verb}/9/a", {"path": "a", "num_parts": 1}, 501, "NOT_IMPLEMENTED",
-             "Multipart upload is not supported for the current artifact repository")
-    get(proxy + "presigned/9/a", 501, "NOT_IMPLEMENTED",
-        "Multipart download is not supported for the current artifact repository")
+    for verb in ("complete", "abort"):
+        post(proxy + f"mpu/{verb}/9/a", {"path": "a"}, 400, IPV, "Missing value for required parameter 'upload_id'")
+    get(proxy + "presigned/9/a", 404, RDNE, "No such artifact: '9/a'")
 
     # Logged models.
     none = f"Logged model with ID '{NO_MODEL}' not found."

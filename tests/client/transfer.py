@@ -348,9 +348,12 @@ def hostile(work, top, run, e):
     write(secret, "secret")
     os.symlink(secret, f"{e}/{run}/artifacts/link.txt")
     os.symlink("/etc", f"{e}/{run}/artifacts/folder")
+    os.mkfifo(f"{e}/{run}/artifacts/pipe")  # must not be waited for
     p = subprocess.run([BIN, "import", "mlflow", "--from", top, "--data", work + "/hostile"], capture_output=True, text=True)
     assert p.returncode == 1 and "links are not followed" in p.stderr and "secret" not in p.stdout, p
-    same(table(p.stdout)["files"][-1], 2, p.stdout)
+    assert "is no regular file" in p.stderr, p
+    same(table(p.stdout)["files"][-1], 3, p.stdout)
+    os.unlink(f"{e}/{run}/artifacts/pipe")
     os.unlink(f"{e}/{run}/artifacts/link.txt")
     os.unlink(f"{e}/{run}/artifacts/folder")
     shutil.copy(work + "/out.db", work + "/evil.db")

@@ -161,10 +161,14 @@ def populate(call, mark, op, serving):
 
 # ---- every operation, filled with the other project's ids
 
+RUN_EVENTS = "/api/v1/runs/{run_id}/events"
+
+
 def operations(doc):
     for path, item in doc["paths"].items():
         for method, op in item.items():
-            if method in ("get", "post", "put", "patch", "delete"):
+            # A stream of one's own run never ends; that of another project's is asked for below.
+            if method in ("get", "post", "put", "patch", "delete") and path != RUN_EVENTS:
                 yield method.upper(), path, op
 
 
@@ -336,6 +340,7 @@ def snapshot(call, own):
                 ("GET", "/api/v1/endpoints/" + name),
                 ("GET", "/api/v1/pipelines/" + name),
                 ("GET", "/api/v1/pipeline-runs/" + b["pipeline_run"]),
+                ("GET", RUN_EVENTS.replace("{run_id}", b["run"])),
                 ("GET", "/api/v1/lineage?node=run:" + b["run"])):
             out.append((path, call(method, path).text))
     return out

@@ -368,7 +368,7 @@ def traversal():
         inside = [os.path.relpath(os.path.join(d, f), s.data) for d, _, fs in os.walk(s.data)
                   for f in fs]
         odd = [f for f in inside if not re.fullmatch(
-            r"quern\.(db|db-wal|db-shm|lock)|blobs/[0-9a-f]{2}/[0-9a-f]{62}|tmp/.*|serving/.*", f)]
+            r"quern\.(db|db-wal|db-shm|lock)|artifact-url\.key|blobs/[0-9a-f]{2}/[0-9a-f]{62}|tmp/.*|serving/.*", f)]
         expect(not odd, "files of foreign names in the data directory", odd)
         call.close()
     print(f"traversal: {len(payloads)} payloads, {sent} requests")
