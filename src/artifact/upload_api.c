@@ -191,7 +191,7 @@ static const struct upload_ops receive = {receive_begin, receive_chunk, receive_
         .id = "artifact.proxy.mpu-" verb, .method = "POST",                                        \
         .path = GRANT_PROXY "mpu/" verb "/{dir...}", .in = (shape_in), .out = (shape_out),         \
         .perm = PERM_WRITE, .lane = LANE_WORK, .dialect = DIALECT_MLFLOW,                          \
-        .flags = ROUTE_MLFLOW_AJAX | ROUTE_SECRET | ROUTE_OBJECT, .fn = (handler), .summary = text                \
+        .flags = ROUTE_MLFLOW_AJAX | ROUTE_SECRET | ROUTE_OBJECT, .fn = (handler), .summary = text \
     }
 
 static const struct route rows[] = {

@@ -10,7 +10,7 @@
 #include "quern/base/id.h"
 #include "quern/base/str.h"
 #include "quern/core/ctx.h"
-#include "timestamp.h"
+#include "quern/trace/timestamp.h"
 #include "trace.h"
 
 #define NAME_MAX_POINTS 250

@@ -9,7 +9,7 @@
 #include "quern/base/str.h"
 #include "quern/core/ctx.h"
 #include "quern/db/db.h"
-#include "timestamp.h"
+#include "quern/trace/timestamp.h"
 #include "trace_wire.h"
 
 #define COLUMNS                                                                                    \

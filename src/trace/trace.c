@@ -7,8 +7,8 @@
 #include "quern/base/arena.h"
 #include "quern/base/str.h"
 #include "quern/core/ctx.h"
+#include "quern/trace/timestamp.h"
 #include "quern/tracking/tracking.h"
-#include "timestamp.h"
 #include "trace_store.h"
 
 #define ID_MAX 50 /* as wide as MLflow's column */

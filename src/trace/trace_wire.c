@@ -6,7 +6,7 @@
 #include "quern/base/arena.h"
 #include "quern/base/str.h"
 #include "quern/core/ctx.h"
-#include "timestamp.h"
+#include "quern/trace/timestamp.h"
 
 const char *const trace_state_names[] = {"STATE_UNSPECIFIED", "OK", "ERROR", "IN_PROGRESS", NULL};
 const char *const trace_status_names[] = {"TRACE_STATUS_UNSPECIFIED", "OK", "ERROR", "IN_PROGRESS",

@@ -107,8 +107,8 @@ static int root_of(struct ctx *c, const char *model_id, struct artifact_root *ou
     struct logged_model *m = NULL;
     int rc = logged_model_read(c, model_id, false, &m);
     if (!rc)
-        *out = (struct artifact_root){.experiment = m->info->experiment,
-                                      .uri = m->info->artifact_uri};
+        *out =
+            (struct artifact_root){.experiment = m->info->experiment, .uri = m->info->artifact_uri};
     return rc;
 }
 

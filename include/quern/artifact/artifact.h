@@ -73,7 +73,7 @@ int artifact_stat(struct ctx *c, const char *path, struct artifact_entry *out);
 int artifact_list(struct ctx *c, const char *dir,
                   struct artifact_entries *out); /* one level, sorted */
 int artifact_list_tree(struct ctx *c, const char *dir,
-                       struct artifact_entries *out);     /* files below */
+                       struct artifact_entries *out); /* files below */
 /* ERR_FORBIDDEN when the caller may not do this with the experiment that the first segment names;
  * other names follow the role on the project. Sending and listing ask by themselves. */
 int artifact_permit(struct ctx *c, const char *path, enum object_need need);

@@ -39,16 +39,15 @@ int registered_copy_out(struct ctx *c, const char *after, struct copy_registered
 int registered_copy_get(struct ctx *c, const char *name, struct copy_registered *out);
 
 /* The model with one version and its aliases alone; no versions when it has not that one. */
-int version_copy_get(struct ctx *c, const char *name, int64_t version,
-                     struct copy_registered *out);
+int version_copy_get(struct ctx *c, const char *name, int64_t version, struct copy_registered *out);
 
 /* Whom the rules tell, in the same transaction, that the caller is about to delete a registered
  * model (version 0) or one of its versions. */
 typedef int registry_keep(struct ctx *c, const char *name, int64_t version);
 void registry_keeper(registry_keep *fn);
-/* Undoing that, within a write and by a caller who may: ERR_CONFLICT when the name is taken. Numbers
- * are never given out twice, so a version's is free; its aliases come back unless they were set to
- * another version meanwhile. ERR_NOT_FOUND when there is no such model any more. */
+/* Undoing that, within a write and by a caller who may: ERR_CONFLICT when the name is taken.
+ * Numbers are never given out twice, so a version's is free; its aliases come back unless they were
+ * set to another version meanwhile. ERR_NOT_FOUND when there is no such model any more. */
 int registered_restore(struct ctx *c, const struct copy_registered *in);
 int version_restore(struct ctx *c, const struct copy_registered *in);
 

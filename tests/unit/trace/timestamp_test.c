@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "timestamp.h"
+#include "quern/trace/timestamp.h"
 
 #include "check.h"
 #include "quern/base/arena.h"

@@ -177,17 +177,18 @@ static void search(void) {
     CHECK_HAS(found(",\"page_token\":\"%s\"", "eyJvZmZzZXQiOiAwfQ=="), "Invalid page token");
     CHECK_HAS(found(",\"page_token\":\"%s\"", "W10="), "Invalid page token");
     CHECK_HAS(found(",\"page_token\":\"%s\"", "e30"), "could not base64-decode");
-#define ORDERED                                                                                    \
+#define BY_METRIC                                                                                  \
     ",\"filter\":\"name != ''\",\"order_by\":[{\"field_name\":\"metrics.f\",\"ascending\":false}," \
     "{\"field_name\":\"name\"}],\"max_results\":1"
-    const char *all = found(ORDERED ",\"page_token\":\"\""), *seen = all;
+    const char *all = found(BY_METRIC ",\"page_token\":\"\""), *seen = all;
     for (int i = 0; i < 3; i++) {
         page = fx_call("logged_models.search",
-                       "{\"experiment_ids\":[\"0\"]" ORDERED ",\"page_token\":\"%s\"}",
+                       "{\"experiment_ids\":[\"0\"]" BY_METRIC ",\"page_token\":\"%s\"}",
                        i ? token : "");
         token = fx_text(page, "next_page_token");
         CHECK(*token);
-        seen = arena_printf(fx_keep, "%s %s", seen, found(ORDERED ",\"page_token\":\"%s\"", token));
+        seen =
+            arena_printf(fx_keep, "%s %s", seen, found(BY_METRIC ",\"page_token\":\"%s\"", token));
     }
     CHECK_STR(seen, found(",\"order_by\":[{\"field_name\":\"metrics.f\",\"ascending\":false},"
                           "{\"field_name\":\"name\"}]"));

@@ -1,1 +1,0 @@
--- Evaluation datasets, scorers and issues.
