@@ -22,3 +22,7 @@ CREATE TRIGGER permission_experiment AFTER DELETE ON experiment
 BEGIN DELETE FROM permission WHERE kind = 1 AND object = OLD.id; END;
 CREATE TRIGGER permission_model AFTER DELETE ON registered_model
 BEGIN DELETE FROM permission WHERE kind = 2 AND object = OLD.id; END;
+
+-- Experiments whose artifacts lie elsewhere than below their number: their names are judged by them.
+CREATE INDEX experiment_elsewhere ON experiment (project_id, id, artifact_location)
+  WHERE artifact_location <> 'mlflow-artifacts:/' || id;

@@ -519,6 +519,24 @@ def creators(callers, t):
 def holes(root, callers, t):
     """Ways around that genuine servers have had."""
     barred = callers["u_none"][0]
+    # Artifacts at a place of the experiment's own choice are judged by it, whoever else names the place.
+    apart = root.ok("POST", A2 + "experiments/create",
+                    {"name": "apart", "artifact_location": "mlflow-artifacts://host:1/apart/deep/"}).json["experiment_id"]
+    for name in ("u_none", "writer_barred"):
+        root.ok("POST", A2 + "experiments/permissions/create",
+                {"experiment_id": apart, "username": name, "permission": "NO_PERMISSIONS"})
+    proxy = "/api/2.0/mlflow-artifacts/"
+    root.ok("PUT", proxy + "artifacts/apart/deep/r/x.txt", b"hidden", raw=True)
+    callers["writer"][0].ok("POST", A2 + "experiments/create",
+                            {"name": "again", "artifact_location": "mlflow-artifacts:/apart/deep"})
+    for name in ("u_none", "writer_barred"):
+        one = callers[name][0]
+        for method, path in (("GET", "artifacts/apart/deep/r/x.txt"), ("GET", "presigned/apart/deep/r/x.txt"),
+                             ("GET", "artifacts?path=apart/deep/r"), ("PUT", "artifacts/apart/deep/r/x.txt"),
+                             ("DELETE", "artifacts/apart/deep/r/x.txt")):
+            a = one.call(method, proxy + path, b"mine" if method == "PUT" else None, raw=method == "PUT")
+            check(f"{method} {path} by {name}", a.status == 403 and b"hidden" not in a.body, a)
+    check("its writer", callers["writer"][0].call("GET", proxy + "artifacts/apart/deep/r/x.txt").body == b"hidden", "")
     # A version of one's own model that points into somebody else's experiment.
     barred.ok("POST", A2 + "registered-models/create", {"name": "mule"})
     a = barred.call("POST", A2 + "model-versions/create", {"name": "mule", "source": f"mlflow-artifacts:/{t.exp}/{t.run}/artifacts"})
