@@ -78,11 +78,16 @@ static int list_all(struct server *s, struct ctx *told, const struct listing *l,
                             &answer);
         }
         json_array_foreach(json_object_get(rc == 0 ? answer : NULL, l->list), i, item) {
-            if (l->ids)
-                add_id(s, l->ids,
-                       server_text(l->inner ? json_object_get(item, l->inner) : item, l->id));
-            else
+            const char *id =
+                l->ids ? server_text(l->inner ? json_object_get(item, l->inner) : item, l->id)
+                       : NULL;
+            if (!id)
                 keep_experiment(s, item);
+            else if (*id)
+                add_id(s, l->ids, id);
+            else /* it would count as neither seen nor missing */
+                rc = fail(&c, ERR_NOT_READY, "The source lists one of its %s without an id.",
+                          l->list);
         }
         rc = rc < 0 ? rc : server_turn(&c, answer, &token);
     } while (rc == 0 && *token);

@@ -200,6 +200,7 @@ def unwilling(work):
 
     class Answers(BaseHTTPRequestHandler):
         token = ""
+        id = "tr-" + "a" * 32
 
         def log_message(self, *args):
             pass
@@ -211,7 +212,7 @@ def unwilling(work):
             if "experiments/search" in self.path:
                 says = {"experiments": [{"experiment_id": "1", "name": "e", "lifecycle_stage": "active"}], "next_page_token": self.token}
             elif "traces/search" in self.path:
-                says = {"traces": [{"trace_id": "tr-" + "a" * 32}]}
+                says = {"traces": [{"trace_id": self.id}]}
             elif "/traces/tr-" in self.path:
                 says = {"trace": trace}
             body = json.dumps(says).encode()
@@ -230,6 +231,9 @@ def unwilling(work):
             Answers.token = token
             p = subprocess.run([BIN, "import", "mlflow", "--from", url, "--data", work + "/unwilling"], capture_output=True, text=True, timeout=60)
             assert p.returncode == 1 and part in p.stdout + p.stderr, p
+        Answers.token, Answers.id = "", None
+        p = subprocess.run([BIN, "import", "mlflow", "--from", url, "--data", work + "/unwilling"], capture_output=True, text=True, timeout=60)
+        assert p.returncode == 1 and "without an id" in p.stderr, p
     finally:
         server.shutdown()
         server.server_close()
