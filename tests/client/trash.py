@@ -288,7 +288,7 @@ def purge_under_load(runs):
         def latencies(seconds, stop=None):
             took, end = [], time.monotonic() + seconds
             step = 0
-            while time.monotonic() < end and not (stop and stop.is_set()):
+            while not took or time.monotonic() < end and not (stop and stop.is_set()):
                 t = time.monotonic()
                 post(s, "runs/log-metric", {"run_id": kept, "key": "lat", "value": 1, "timestamp": 5,
                                             "step": step})
