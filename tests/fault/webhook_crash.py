@@ -112,12 +112,13 @@ def sent_but_not_recorded(data):
     wait_until("all three", lambda: {p.json["data"]["name"] for p in r.of()} == {"a", "b", "c"})
     ids = [p.id for p in r.of()]
     again = {i for i in ids if ids.count(i) > 1}
-    assert len(again) == 1, ids
+    # The one whose record failed; others under way at that instant may have been answered, too.
+    assert again and max(ids.count(i) for i in ids) == 2, ids
     wait_until("the log", lambda: all(d["state"] == "delivered" for d in
                                       s.get(f"/api/v1/webhooks/{w}/deliveries").json["deliveries"]))
     s.stop()
     r.close()
-    print(f"killed after {before} posts: one delivery came twice")
+    print(f"killed after {before} posts: {len(again)} came twice")
 
 
 def main():
