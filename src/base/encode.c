@@ -95,6 +95,16 @@ unsigned char *base64_decode(struct arena *a, const char *s, size_t *n) {
     return out;
 }
 
+char *base64_hex(struct arena *a, const char *s, size_t bytes) {
+    size_t n = 0;
+    unsigned char *raw = s ? base64_decode(a, s, &n) : NULL;
+    if (!raw || n != bytes)
+        return NULL;
+    char *hex = arena_alloc(a, bytes * 2 + 1);
+    hex_encode(raw, bytes, hex);
+    return hex;
+}
+
 char *url_decode(struct arena *a, const char *s, size_t n, bool plus_is_space) {
     if (n == SIZE_MAX)
         mem_die();

@@ -21,14 +21,7 @@ static json_t *on_arena(struct ctx *c, json_t *tree) {
 
 /* Bytes of an id member as hex; NULL when it is not there or has another length. */
 static const char *id_hex(struct ctx *c, const json_t *tree, const char *member, size_t bytes) {
-    const char *text = json_string_value(json_object_get(tree, member));
-    size_t n = 0;
-    unsigned char *raw = text ? base64_decode(c->arena, text, &n) : NULL;
-    if (!raw || n != bytes)
-        return NULL;
-    char *hex = arena_alloc(c->arena, bytes * 2 + 1);
-    hex_encode(raw, bytes, hex);
-    return hex;
+    return base64_hex(c->arena, json_string_value(json_object_get(tree, member)), bytes);
 }
 
 static bool all_zero(const char *hex) {

@@ -28,6 +28,8 @@ bool hex_decode(const char *s, size_t hexlen, unsigned char *out);
 char *base64_encode(struct arena *a, const void *data, size_t n);
 /* NULL when not canonical base64 (padding required). */
 unsigned char *base64_decode(struct arena *a, const char *s, size_t *n);
+/* The hex digits of `bytes` bytes in base64; NULL when s is NULL or holds another number. */
+char *base64_hex(struct arena *a, const char *s, size_t bytes);
 /* One pass of percent decoding; NULL on a bad escape or %00. plus_is_space for query strings. */
 char *url_decode(struct arena *a, const char *s, size_t n, bool plus_is_space);
 /* Encodes all but unreserved characters; keep_slash leaves '/' alone. */

@@ -177,6 +177,8 @@ static void base64(void) {
         if (base64_decode(a, bad[i], &n))
             CHECK_STR(bad[i], "refused");
     }
+    CHECK_STR(base64_hex(a, "AP8Q", 3), "00ff10");
+    CHECK(!base64_hex(a, "AP8Q", 2) && !base64_hex(a, "A", 1) && !base64_hex(a, NULL, 0));
     arena_free(a);
 }
 
