@@ -33,14 +33,7 @@ static int listing_check(struct ctx *c) {
 
 static int push(struct ctx *c, struct artifact_entries *list, size_t *cap,
                 struct artifact_entry entry) {
-    if (list->n == *cap) {
-        size_t more = *cap ? *cap * 2 : 16;
-        struct artifact_entry *items = ARENA_ARRAY(c->arena, struct artifact_entry, more);
-        if (list->n)
-            memcpy(items, list->items, list->n * sizeof(*items));
-        list->items = items;
-        *cap = more;
-    }
+    list->items = arena_room(c->arena, list->items, list->n, cap, sizeof *list->items);
     list->items[list->n++] = entry;
     return 0;
 }

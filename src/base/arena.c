@@ -152,6 +152,21 @@ void *arena_dup(struct arena *a, const void *data, size_t size) {
     return p;
 }
 
+void *arena_room(struct arena *a, void *items, size_t n, size_t *cap, size_t size) {
+    if (n < *cap)
+        return items;
+    *cap = *cap ? *cap * 2 : 8;
+    void *wider = arena_alloc_n(a, *cap, size);
+    if (n)
+        memcpy(wider, items, n * size);
+    return wider;
+}
+
+void *arena_push(struct arena *a, void **items, size_t *n, size_t *cap, size_t size) {
+    *items = arena_room(a, *items, *n, cap, size);
+    return (char *)*items + (*n)++ * size;
+}
+
 char *arena_strdup(struct arena *a, const char *s) {
     return s ? arena_dup(a, s, strlen(s) + 1) : NULL;
 }

@@ -244,13 +244,7 @@ static int list_value(struct scanner *s, struct filter_clause *f) {
                         "While parsing a list in the query, expected string value, punctuation, or "
                         "whitespace, but got different type in list: '%s' (at byte %zu)",
                         token_text(s), s->now.start);
-        if (f->n == cap) {
-            cap = cap ? cap * 2 : 8;
-            const char **more = ARENA_ARRAY(s->c->arena, const char *, cap);
-            for (size_t i = 0; i < f->n; i++)
-                more[i] = f->items[i];
-            f->items = more;
-        }
+        f->items = arena_room(s->c->arena, f->items, f->n, &cap, sizeof *f->items);
         f->items[f->n++] = unquote(s, s->now.start, s->now.len);
         advance(s);
         if (s->now.kind == COMMA)
@@ -334,13 +328,7 @@ int filter_parse(struct ctx *c, const char *text, struct filter *out) {
     if (!text)
         return 0;
     for (advance(&s); s.now.kind != END;) {
-        if (out->n == cap) {
-            cap = cap ? cap * 2 : 4;
-            struct filter_clause *more = ARENA_ARRAY(c->arena, struct filter_clause, cap);
-            if (out->n)
-                memcpy(more, out->clauses, out->n * sizeof *more);
-            out->clauses = more;
-        }
+        out->clauses = arena_room(c->arena, out->clauses, out->n, &cap, sizeof *out->clauses);
         int r = clause(&s, &out->clauses[out->n]);
         if (r == 0)
             r = joint(&s);

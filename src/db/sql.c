@@ -2,7 +2,6 @@
 /* Sql: statements put together at run time from constant pieces. */
 #include <stdarg.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "quern/base/arena.h"
 #include "quern/base/buf.h"
@@ -20,14 +19,7 @@ void sql_begin(struct ctx *c, struct sql *q) {
 }
 
 static struct sql_value *value_slot(struct ctx *c, struct sql *q) {
-    if (q->n == q->cap) {
-        size_t cap = q->cap ? q->cap * 2 : 16;
-        struct sql_value *wider = ARENA_ARRAY(c->arena, struct sql_value, cap);
-        if (q->n)
-            memcpy(wider, q->values, q->n * sizeof *wider);
-        q->values = wider;
-        q->cap = cap;
-    }
+    q->values = arena_room(c->arena, q->values, q->n, &q->cap, sizeof *q->values);
     return &q->values[q->n++];
 }
 

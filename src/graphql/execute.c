@@ -57,14 +57,7 @@ static struct pick *pick_of(struct run *r, struct picks *p, const struct gql_sel
     for (size_t i = 0; i < p->n; i++)
         if (str_eq(p->items[i].key, key))
             return &p->items[i];
-    if (p->n == p->cap) {
-        size_t cap = p->cap ? p->cap * 2 : 16;
-        struct pick *more = ARENA_ARRAY(r->c->arena, struct pick, cap);
-        if (p->n)
-            memcpy(more, p->items, p->n * sizeof *more);
-        p->items = more;
-        p->cap = cap;
-    }
+    p->items = arena_room(r->c->arena, p->items, p->n, &p->cap, sizeof *p->items);
     p->items[p->n] = (struct pick){.key = key, .field = s};
     return &p->items[p->n++];
 }

@@ -200,25 +200,14 @@ static bool scan_bool(struct scan *x, char *slot) {
     return true;
 }
 
-/* Room for one more item of `size`. */
-static void *grow(struct scan *x, void *items, size_t n, size_t *cap, size_t size) {
-    if (n < *cap)
-        return items;
-    *cap = *cap ? *cap * 2 : 8;
-    char *wider = arena_alloc_n(x->arena, *cap, size);
-    if (n)
-        memcpy(wider, items, n * size);
-    return wider;
-}
-
 static bool scan_item(struct scan *x, const struct field *f, void **items, size_t n, size_t *cap) {
     if (f->type == T_LIST) {
-        *items = grow(x, *items, n, cap, f->sub->size);
+        *items = arena_room(x->arena, *items, n, cap, f->sub->size);
         return scan_object(x, f->sub, (char *)*items + n * f->sub->size);
     }
     const char *text;
     size_t len;
-    *items = grow(x, *items, n, cap, sizeof(char *));
+    *items = arena_room(x->arena, *items, n, cap, sizeof(char *));
     if (!scan_string(x, &text, &len))
         return false;
     ((const char **)*items)[n] = arena_strndup(x->arena, text, len);

@@ -28,13 +28,7 @@ static void add_node(struct ctx *c, struct walk *w, struct node_row row, int64_t
             g->nodes[at - 1].depth = depth;
         return;
     }
-    if (g->n == g->cap) {
-        g->cap = g->cap ? g->cap * 2 : 64;
-        struct graph_node *more = ARENA_ARRAY(c->arena, struct graph_node, g->cap);
-        if (g->n)
-            memcpy(more, g->nodes, g->n * sizeof(*more));
-        g->nodes = more;
-    }
+    g->nodes = arena_room(c->arena, g->nodes, g->n, &g->cap, sizeof *g->nodes);
     g->nodes[g->n++] = (struct graph_node){row, depth};
     map_set(w->index, row.ref, (void *)(uintptr_t)g->n);
 }

@@ -1,29 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "lineage_store.h"
 
-#include <string.h>
-
 #include "quern/base/arena.h"
 #include "quern/core/ctx.h"
 #include "quern/db/db.h"
 
-static void *grow(struct ctx *c, void *items, size_t n, size_t *cap, size_t size) {
-    if (n < *cap)
-        return items;
-    *cap = *cap ? *cap * 2 : 32;
-    void *more = arena_alloc_n(c->arena, *cap, size);
-    if (n)
-        memcpy(more, items, n * size);
-    return more;
-}
-
 void node_push(struct ctx *c, struct node_rows *list, struct node_row row) {
-    list->items = grow(c, list->items, list->n, &list->cap, sizeof(row));
+    list->items = arena_room(c->arena, list->items, list->n, &list->cap, sizeof(row));
     list->items[list->n++] = row;
 }
 
 void edge_push(struct ctx *c, struct edge_rows *list, struct edge_row row) {
-    list->items = grow(c, list->items, list->n, &list->cap, sizeof(row));
+    list->items = arena_room(c->arena, list->items, list->n, &list->cap, sizeof(row));
     list->items[list->n++] = row;
 }
 

@@ -113,15 +113,7 @@ static int flat_add(struct flat *f, const char *key, double value) {
     if (f->n == FLAT_CAP) {
         return fail(f->c, ERR_TOO_LARGE, "more than 10,000 numbers in one document");
     }
-    if (f->n == f->cap) {
-        size_t cap = f->cap ? f->cap * 2 : 16;
-        struct fpair *wider = ARENA_ARRAY(f->c->arena, struct fpair, cap);
-        if (f->n) {
-            memcpy(wider, f->items, f->n * sizeof *wider);
-        }
-        f->items = wider;
-        f->cap = cap;
-    }
+    f->items = arena_room(f->c->arena, f->items, f->n, &f->cap, sizeof *f->items);
     f->items[f->n++] = (struct fpair){.key = key, .value = value};
     return 0;
 }

@@ -2,7 +2,6 @@
 #include "model_store.h"
 
 #include <inttypes.h>
-#include <string.h>
 
 #include "model.h"
 #include "quern/base/arena.h"
@@ -89,13 +88,7 @@ int pairs_read(struct ctx *c, struct stmt *st, struct pairs *out) {
     int rc;
     *out = (struct pairs){0};
     while ((rc = stmt_next(st)) > 0) {
-        if (out->n == cap) {
-            cap = cap ? cap * 2 : 8;
-            struct pair *more = ARENA_ARRAY(c->arena, struct pair, cap);
-            if (out->n)
-                memcpy(more, out->items, out->n * sizeof(*more));
-            out->items = more;
-        }
+        out->items = arena_room(c->arena, out->items, out->n, &cap, sizeof *out->items);
         out->items[out->n++] = (struct pair){stmt_text(c, st, 0), stmt_text(c, st, 1)};
     }
     return rc;
@@ -126,13 +119,7 @@ int alias_store_list(struct ctx *c, int64_t model, int64_t version, struct alias
     int rc;
     *out = (struct alias_rows){0};
     while ((rc = stmt_next(st)) > 0) {
-        if (out->n == cap) {
-            cap = cap ? cap * 2 : 8;
-            struct alias_row *more = ARENA_ARRAY(c->arena, struct alias_row, cap);
-            if (out->n)
-                memcpy(more, out->items, out->n * sizeof(*more));
-            out->items = more;
-        }
+        out->items = arena_room(c->arena, out->items, out->n, &cap, sizeof *out->items);
         out->items[out->n++] = (struct alias_row){stmt_text(c, st, 0), stmt_i64(st, 1)};
     }
     return rc;
@@ -167,16 +154,8 @@ const char *model_store_ids(struct ctx *c, const struct model_row *rows, size_t 
 }
 
 /* Lists grow by doubling: one that holds a power of two of items is full. */
-static void *room(struct ctx *c, void *items, size_t n, size_t size) {
-    if (n & (n - 1))
-        return items;
-    void *more = arena_alloc_n(c->arena, n ? n * 2 : 1, size);
-    if (n)
-        memcpy(more, items, n * size);
-    return more;
-}
-
 int model_store_tags_of(struct ctx *c, const char *ids, size_t n, struct pairs *out) {
+    size_t *caps = ARENA_ARRAY(c->arena, size_t, n);
     struct stmt *st = db_query(c,
                                "SELECT j.key, t.key, t.value FROM json_each(?) j"
                                " CROSS JOIN registered_model_tag t ON t.model = j.value"
@@ -187,13 +166,14 @@ int model_store_tags_of(struct ctx *c, const char *ids, size_t n, struct pairs *
         size_t i = (size_t)stmt_i64(st, 0);
         if (i >= n)
             continue;
-        out[i].items = room(c, out[i].items, out[i].n, sizeof *out[i].items);
+        out[i].items = arena_room(c->arena, out[i].items, out[i].n, &caps[i], sizeof *out[i].items);
         out[i].items[out[i].n++] = (struct pair){stmt_text(c, st, 1), stmt_text(c, st, 2)};
     }
     return rc;
 }
 
 int alias_store_list_of(struct ctx *c, const char *ids, size_t n, struct alias_rows *out) {
+    size_t *caps = ARENA_ARRAY(c->arena, size_t, n);
     struct stmt *st = db_query(c,
                                "SELECT j.key, a.alias, a.version FROM json_each(?) j"
                                " CROSS JOIN model_alias a ON a.model = j.value"
@@ -204,7 +184,7 @@ int alias_store_list_of(struct ctx *c, const char *ids, size_t n, struct alias_r
         size_t i = (size_t)stmt_i64(st, 0);
         if (i >= n)
             continue;
-        out[i].items = room(c, out[i].items, out[i].n, sizeof *out[i].items);
+        out[i].items = arena_room(c->arena, out[i].items, out[i].n, &caps[i], sizeof *out[i].items);
         out[i].items[out[i].n++] = (struct alias_row){stmt_text(c, st, 1), stmt_i64(st, 2)};
     }
     return rc;

@@ -287,13 +287,7 @@ int models_search(struct ctx *c, const struct search *in, struct model_rows *out
         return rc;
     struct stmt *st = sql_query(c, &q);
     while ((rc = stmt_next(st)) > 0) {
-        if (out->n == out->cap) {
-            out->cap = out->cap ? out->cap * 2 : 16;
-            struct model_row *more = ARENA_ARRAY(c->arena, struct model_row, out->cap);
-            if (out->n)
-                memcpy(more, out->items, out->n * sizeof(*more));
-            out->items = more;
-        }
+        out->items = arena_room(c->arena, out->items, out->n, &out->cap, sizeof *out->items);
         model_store_read(c, st, &out->items[out->n++]);
     }
     return rc;

@@ -2,7 +2,6 @@
 #include "version_store.h"
 
 #include <inttypes.h>
-#include <string.h>
 
 #include "model_store.h"
 #include "quern/base/arena.h"
@@ -28,13 +27,7 @@ int version_store_read_all(struct ctx *c, struct stmt *st, struct version_rows *
             stmt_end(st);
             return rc;
         }
-        if (out->n == out->cap) {
-            out->cap = out->cap ? out->cap * 2 : 8;
-            struct version_row *more = ARENA_ARRAY(c->arena, struct version_row, out->cap);
-            if (out->n)
-                memcpy(more, out->items, out->n * sizeof(*more));
-            out->items = more;
-        }
+        out->items = arena_room(c->arena, out->items, out->n, &out->cap, sizeof *out->items);
         out->items[out->n++] = (struct version_row){.model = stmt_i64(st, 0),
                                                     .name = stmt_text(c, st, 1),
                                                     .version = stmt_i64(st, 2),
@@ -168,18 +161,6 @@ static const char *keys_of(struct ctx *c, const struct version_rows *rows) {
     return keys;
 }
 
-/* The row of the answer that a statement speaks of in its first column. Its list, of n items in a
- * space of `cap`, gets room for one more. */
-static void *room(struct ctx *c, void *items, size_t n, size_t *cap, size_t size) {
-    if (n < *cap)
-        return items;
-    *cap = *cap ? *cap * 2 : 4;
-    void *more = arena_alloc_n(c->arena, *cap, size);
-    if (n)
-        memcpy(more, items, n * size);
-    return more;
-}
-
 int version_store_tags_of(struct ctx *c, const struct version_rows *rows, struct pairs *out) {
     size_t *caps = ARENA_ARRAY(c->arena, size_t, rows->n);
     struct stmt *st = db_query(c,
@@ -191,7 +172,7 @@ int version_store_tags_of(struct ctx *c, const struct version_rows *rows, struct
     int rc;
     while ((rc = stmt_next(st)) > 0 && (rc = version_answer_check(c)) == 0) {
         size_t i = (size_t)stmt_i64(st, 0);
-        out[i].items = room(c, out[i].items, out[i].n, &caps[i], sizeof *out[i].items);
+        out[i].items = arena_room(c->arena, out[i].items, out[i].n, &caps[i], sizeof *out[i].items);
         out[i].items[out[i].n++] = (struct pair){stmt_text(c, st, 1), stmt_text(c, st, 2)};
     }
     stmt_end(st);
@@ -209,7 +190,7 @@ int version_store_aliases_of(struct ctx *c, const struct version_rows *rows, str
     int rc;
     while ((rc = stmt_next(st)) > 0) {
         size_t i = (size_t)stmt_i64(st, 0);
-        out[i].items = room(c, out[i].items, out[i].n, &caps[i], sizeof *out[i].items);
+        out[i].items = arena_room(c->arena, out[i].items, out[i].n, &caps[i], sizeof *out[i].items);
         out[i].items[out[i].n++] = stmt_text(c, st, 1);
     }
     stmt_end(st);

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "endpoint_store.h"
 
-#include <string.h>
-
 #include "quern/base/arena.h"
 #include "quern/core/ctx.h"
 #include "quern/db/db.h"
@@ -48,13 +46,7 @@ static int take_all(struct ctx *c, struct stmt *st, struct endpoint **out, size_
     *out = NULL;
     *n = 0;
     while ((rc = stmt_next(st)) > 0) {
-        if (*n == cap) {
-            cap = cap ? cap * 2 : 16;
-            struct endpoint *grown = ARENA_ARRAY(c->arena, struct endpoint, cap);
-            if (*n)
-                memcpy(grown, *out, *n * sizeof *grown);
-            *out = grown;
-        }
+        *out = arena_room(c->arena, *out, *n, &cap, sizeof **out);
         take(c, st, &(*out)[(*n)++]);
     }
     return rc;

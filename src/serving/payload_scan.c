@@ -278,13 +278,7 @@ static int scan_names(struct scan *s, const char ***names, size_t *n) {
         if (*n == COLUMNS_MAX)
             return fail(s->c, ERR_BAD_REQUEST, "dataframe_split has more than %d columns",
                         COLUMNS_MAX);
-        if (*n == cap) {
-            cap = cap ? cap * 2 : 8;
-            const char **grown = ARENA_ARRAY(s->c->arena, const char *, cap);
-            if (*n)
-                memcpy(grown, *names, *n * sizeof *grown);
-            *names = grown;
-        }
+        *names = arena_room(s->c->arena, *names, *n, &cap, sizeof **names);
         struct bytes text = {0};
         char ch = scan_peek(s);
         if (ch == '"') {
@@ -382,13 +376,7 @@ static int scan_named(struct scan *s, struct payload *out) {
         const char *name = NULL;
         if (out->n == COLUMNS_MAX)
             return fail(s->c, ERR_BAD_REQUEST, "inputs has more than %d members", COLUMNS_MAX);
-        if (out->n == cap) {
-            cap = cap ? cap * 2 : 4;
-            struct column *grown = ARENA_ARRAY(s->c->arena, struct column, cap);
-            if (out->n)
-                memcpy(grown, out->columns, out->n * sizeof *grown);
-            out->columns = grown;
-        }
+        out->columns = arena_room(s->c->arena, out->columns, out->n, &cap, sizeof *out->columns);
         rc = scan_key(s, &key);
         if (rc == 0)
             rc = scan_text(s, key, &name);

@@ -64,13 +64,7 @@ static int load_pairs(struct ctx *c, struct stmt *st, struct trace_info *out, si
         if (i >= n)
             continue;
         struct pairs *p = tags ? &out[i].tags : &out[i].trace_metadata;
-        if (p->n == caps[i]) {
-            caps[i] = caps[i] ? caps[i] * 2 : 16;
-            struct pair *more = ARENA_ARRAY(c->arena, struct pair, caps[i]);
-            if (p->n)
-                memcpy(more, p->items, p->n * sizeof *more);
-            p->items = more;
-        }
+        p->items = arena_room(c->arena, p->items, p->n, &caps[i], sizeof *p->items);
         p->items[p->n].key = stmt_text(c, st, 1);
         p->items[p->n++].value = stmt_text(c, st, 2);
     }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "copy_rows.h"
+#include "quern/base/arena.h"
 #include "quern/core/ctx.h"
 #include "quern/db/db.h"
 #include "quern/tracking/copy.h"
@@ -93,10 +94,9 @@ static int read_measures(struct ctx *c, int64_t row, struct copy_model *out) {
     size_t cap = 0;
     int rc;
     while ((rc = stmt_next(st)) > 0) {
-        void *items;
-        struct copy_measure *m =
-            copy_grow(c, out->measures, &out->nmeasures, &cap, sizeof *m, &items);
-        out->measures = items;
+        out->measures =
+            arena_room(c->arena, out->measures, out->nmeasures, &cap, sizeof *out->measures);
+        struct copy_measure *m = &out->measures[out->nmeasures++];
         m->key = stmt_text(c, st, 0);
         m->run_id = stmt_text(c, st, 1);
         m->dataset_name = stmt_text(c, st, 2);

@@ -171,13 +171,11 @@ static int read_datasets(struct ctx *c, int64_t row, struct copy_run *out) {
     int64_t *ids = NULL;
     int rc;
     while ((rc = stmt_next(st)) > 0) {
-        void *items;
-        struct copy_dataset *d =
-            copy_grow(c, out->datasets, &out->ndatasets, &cap, sizeof *d, &items);
-        out->datasets = items;
-        int64_t *id = copy_grow(c, ids, &nids, &ids_cap, sizeof *id, &items);
-        ids = items;
-        *id = stmt_i64(st, 0);
+        out->datasets =
+            arena_room(c->arena, out->datasets, out->ndatasets, &cap, sizeof *out->datasets);
+        struct copy_dataset *d = &out->datasets[out->ndatasets++];
+        ids = arena_room(c->arena, ids, nids, &ids_cap, sizeof *ids);
+        ids[nids++] = stmt_i64(st, 0);
         d->name = stmt_text(c, st, 1);
         d->digest = stmt_text(c, st, 2);
         d->source_type = stmt_text(c, st, 3);
@@ -205,9 +203,8 @@ static int read_models(struct ctx *c, int64_t row, bool output, struct copy_mode
     size_t cap = 0;
     int rc;
     while ((rc = stmt_next(st)) > 0) {
-        void *items;
-        struct copy_model_use *u = copy_grow(c, *to, n, &cap, sizeof *u, &items);
-        *to = items;
+        *to = arena_room(c->arena, *to, *n, &cap, sizeof **to);
+        struct copy_model_use *u = &(*to)[(*n)++];
         u->model_id = stmt_text(c, st, 0);
         u->step = stmt_i64(st, 1);
     }

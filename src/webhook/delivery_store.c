@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "delivery_store.h"
 
-#include <string.h>
-
 #include "quern/base/arena.h"
 #include "quern/base/id.h"
 #include "quern/core/ctx.h"
@@ -23,17 +21,6 @@ static int workspace_of(struct ctx *c, int64_t project, const char **name) {
     return rc;
 }
 
-/* Room for one more item of `size` behind the n there are. */
-static void *room(struct ctx *c, void *items, size_t n, size_t *cap, size_t size) {
-    if (n < *cap)
-        return items;
-    *cap = *cap ? *cap * 2 : 8;
-    void *more = arena_alloc_n(c->arena, *cap, size);
-    if (n)
-        memcpy(more, items, n * size);
-    return more;
-}
-
 static int listeners_of(struct ctx *c, const struct told *e, struct strs *out) {
     size_t cap = 0, n = 0;
     const char **items = NULL;
@@ -45,7 +32,7 @@ static int listeners_of(struct ctx *c, const struct told *e, struct strs *out) {
                  "sii", e->type, e->project, e->seq);
     int rc;
     while ((rc = stmt_next(st)) > 0) {
-        items = room(c, items, n, &cap, sizeof *items);
+        items = arena_room(c->arena, items, n, &cap, sizeof *items);
         items[n++] = stmt_text(c, st, 0);
     }
     *out = (struct strs){items, n};
@@ -175,7 +162,7 @@ int delivery_store_due(struct ctx *c, int64_t now_ms, struct pairs *out) {
                                "i", now_ms);
     int rc;
     while ((rc = stmt_next(st)) > 0) {
-        items = room(c, items, n, &cap, sizeof *items);
+        items = arena_room(c->arena, items, n, &cap, sizeof *items);
         items[n++] = (struct pair){stmt_text(c, st, 0), stmt_text(c, st, 1)};
     }
     *out = (struct pairs){items, n};

@@ -18,6 +18,11 @@ void arena_free(struct arena *a); /* NULL is allowed */
 void *arena_alloc(struct arena *a, size_t size);
 void *arena_alloc_n(struct arena *a, size_t count, size_t size); /* dies on overflow */
 void *arena_dup(struct arena *a, const void *data, size_t size);
+/* An array of n items in space for *cap (0 at first), with room for one more behind them, zeroed:
+ * `items` itself or a wider copy; the narrower one stays until the arena goes. */
+void *arena_room(struct arena *a, void *items, size_t n, size_t *cap, size_t size);
+/* The item behind the last of *items, which is counted now; earlier items may have moved. */
+void *arena_push(struct arena *a, void **items, size_t *n, size_t *cap, size_t size);
 char *arena_strdup(struct arena *a, const char *s); /* NULL gives NULL */
 char *arena_strndup(struct arena *a, const char *s, size_t n);
 char *arena_printf(struct arena *a, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

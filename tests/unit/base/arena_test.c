@@ -64,6 +64,26 @@ static void strings(void) {
     arena_free(a);
 }
 
+static void arrays_grow(void) {
+    struct arena *a = arena_new();
+    int *items = NULL;
+    size_t n = 0, cap = 0, moved = 0;
+    for (int i = 0; i < 1000; i++) {
+        int *before = items;
+        items = arena_room(a, items, n, &cap, sizeof *items);
+        CHECK(cap > n && items[n] == 0);
+        moved += items != before;
+        items[n++] = i;
+    }
+    for (int i = 0; i < 1000; i++)
+        CHECK_INT(items[i], i);
+    CHECK_INT(moved, 8); /* 8, 16, ..., 1024 */
+    void *pushed = items;
+    int *last = arena_push(a, &pushed, &n, &cap, sizeof *last);
+    CHECK(last == (int *)pushed + 1000 && *last == 0 && n == 1001);
+    arena_free(a);
+}
+
 static void deferred_in_reverse(void) {
     struct arena *a = arena_new();
     static char one = '1', two = '2', three = '3';
@@ -100,6 +120,7 @@ int main(void) {
     RUN(allocations_are_zeroed_aligned_and_apart);
     RUN(large_allocation_leaves_the_current_block_in_use);
     RUN(strings);
+    RUN(arrays_grow);
     RUN(deferred_in_reverse);
     RUN(buf_grows);
     return CHECK_END();
