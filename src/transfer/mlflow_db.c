@@ -10,17 +10,6 @@
 
 #define PIECE 4096 /* points told at once */
 
-void *mlflow_db_grow(struct ctx *c, void **items, size_t *n, size_t *cap, size_t size) {
-    if (*n == *cap) {
-        *cap = *cap ? *cap * 2 : 8;
-        void *more = arena_alloc_n(c->arena, *cap, size);
-        if (*n)
-            memcpy(more, *items, *n * size);
-        *items = more;
-    }
-    return (char *)*items + (*n)++ * size;
-}
-
 static const char *text(struct ctx *c, struct stmt *st, int col) {
     const char *s = stmt_null(st, col) ? NULL : stmt_text(c, st, col);
     return s ? s : "";
@@ -32,7 +21,7 @@ int mlflow_db_pairs(struct ctx *c, struct stmt *st, struct pairs *out) {
     int rc;
     *out = (struct pairs){0};
     while ((rc = stmt_next(st)) > 0) {
-        struct pair *p = mlflow_db_grow(c, &items, &out->n, &cap, sizeof *p);
+        struct pair *p = arena_push(c->arena, &items, &out->n, &cap, sizeof *p);
         p->key = text(c, st, 0);
         p->value = text(c, st, 1);
     }
@@ -126,8 +115,8 @@ static int run_datasets(struct ctx *c, struct copy_run *out) {
     size_t cap = 0, ids_cap = 0, nids = 0;
     int rc;
     while ((rc = stmt_next(st)) > 0) {
-        struct copy_dataset *d = mlflow_db_grow(c, &items, &out->ndatasets, &cap, sizeof *d);
-        const char **id = mlflow_db_grow(c, &ids, &nids, &ids_cap, sizeof *id);
+        struct copy_dataset *d = arena_push(c->arena, &items, &out->ndatasets, &cap, sizeof *d);
+        const char **id = arena_push(c->arena, &ids, &nids, &ids_cap, sizeof *id);
         d->name = text(c, st, 0);
         d->digest = text(c, st, 1);
         d->source_type = stmt_text(c, st, 2);
@@ -160,7 +149,7 @@ static int run_models(struct ctx *c, const char *run_id, bool output, struct cop
     size_t cap = 0;
     int rc;
     while ((rc = stmt_next(st)) > 0) {
-        struct copy_model_use *u = mlflow_db_grow(c, &items, n, &cap, sizeof *u);
+        struct copy_model_use *u = arena_push(c->arena, &items, n, &cap, sizeof *u);
         u->model_id = text(c, st, 0);
         u->step = stmt_i64(st, 1);
     }

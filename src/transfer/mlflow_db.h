@@ -22,7 +22,5 @@ int mlflow_db_registered(struct source *s, struct ctx *c, const char *after,
 int mlflow_db_trace(struct source *s, struct ctx *c, const char *after, struct copy_trace *out);
 /* Rows of key and value, NULL as "". */
 int mlflow_db_pairs(struct ctx *c, struct stmt *st, struct pairs *out);
-/* One more zeroed item. */
-void *mlflow_db_grow(struct ctx *c, void **items, size_t *n, size_t *cap, size_t size);
 
 #endif

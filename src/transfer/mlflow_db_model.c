@@ -33,7 +33,7 @@ static int measures(struct ctx *c, struct copy_model *out) {
     size_t cap = 0;
     int rc;
     while ((rc = stmt_next(st)) > 0) {
-        struct copy_measure *m = mlflow_db_grow(c, &items, &out->nmeasures, &cap, sizeof *m);
+        struct copy_measure *m = arena_push(c->arena, &items, &out->nmeasures, &cap, sizeof *m);
         m->key = text(c, st, 0);
         m->run_id = text(c, st, 1);
         m->dataset_name = text(c, st, 2);
@@ -129,7 +129,7 @@ static int versions(struct ctx *c, const struct mlflow_db *m, struct copy_regist
         const char *stage = text(c, st, 5);
         if (str_eq(stage, "Deleted_Internal")) /* its number is spent, nothing else is left */
             continue;
-        struct copy_version *v = mlflow_db_grow(c, &items, &out->nversions, &cap, sizeof *v);
+        struct copy_version *v = arena_push(c->arena, &items, &out->nversions, &cap, sizeof *v);
         v->version = stmt_i64(st, 0);
         v->source = text(c, st, 1);
         v->run_id = text(c, st, 2);
@@ -182,7 +182,7 @@ static int aliases(struct ctx *c, const struct mlflow_db *m, struct copy_registe
     while ((rc = stmt_next(st)) > 0) {
         if (!has_version(out, stmt_i64(st, 1)))
             continue;
-        struct copy_alias *a = mlflow_db_grow(c, &items, &out->naliases, &cap, sizeof *a);
+        struct copy_alias *a = arena_push(c->arena, &items, &out->naliases, &cap, sizeof *a);
         a->alias = text(c, st, 0);
         a->version = stmt_i64(st, 1);
     }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <stdlib.h>
 #include <string.h>
 
 #include "mlflow_db.h"
+#include "order.h"
 #include "quern/base/arena.h"
 #include "quern/base/str.h"
 #include "quern/db/db.h"
@@ -61,10 +61,6 @@ static int read_row(struct ctx *c, const struct mlflow_db *m, const char *after,
     return rc;
 }
 
-static int by_key(const void *a, const void *b) {
-    return strcmp(((const struct pair *)a)->key, ((const struct pair *)b)->key);
-}
-
 /* Adds a pair that is not there, in its place. */
 static void add_pair(struct ctx *c, struct pairs *p, const char *key, const char *value) {
     struct pair *more = ARENA_ARRAY(c->arena, struct pair, p->n + 1);
@@ -75,7 +71,7 @@ static void add_pair(struct ctx *c, struct pairs *p, const char *key, const char
         memcpy(more, p->items, p->n * sizeof *more);
     more[p->n++] = (struct pair){.key = key, .value = value};
     p->items = more;
-    qsort(more, p->n, sizeof *more, by_key);
+    order_pairs(p);
 }
 
 static void add_promoted(struct ctx *c, struct copy_trace *out, const struct promoted *p) {
@@ -105,19 +101,12 @@ static int read_runs(struct ctx *c, struct copy_trace *out) {
     size_t cap = 0;
     int rc;
     while ((rc = stmt_next(st)) > 0) {
-        const char **one = mlflow_db_grow(c, &items, &out->runs.n, &cap, sizeof *one);
+        const char **one = arena_push(c->arena, &items, &out->runs.n, &cap, sizeof *one);
         *one = stmt_text(c, st, 0);
     }
     stmt_end(st);
     out->runs.items = items;
     return rc;
-}
-
-static int by_start(const void *a, const void *b) {
-    const struct copy_span *x = a, *y = b;
-    if (x->start_ns != y->start_ns)
-        return x->start_ns < y->start_ns ? -1 : 1;
-    return strcmp(x->id, y->id);
 }
 
 static int read_spans(struct ctx *c, struct copy_trace *out) {
@@ -127,7 +116,7 @@ static int read_spans(struct ctx *c, struct copy_trace *out) {
     int rc;
     while ((rc = stmt_next(st)) > 0) {
         const char *content = stmt_text(c, st, 0);
-        struct copy_span *s = mlflow_db_grow(c, &items, &out->nspans, &cap, sizeof *s);
+        struct copy_span *s = arena_push(c->arena, &items, &out->nspans, &cap, sizeof *s);
         int bad = span_from_mlflow(c, content ? content : "", s);
         if (bad != 0) {
             stmt_end(st);
@@ -136,8 +125,7 @@ static int read_spans(struct ctx *c, struct copy_trace *out) {
     }
     stmt_end(st);
     out->spans = items;
-    if (out->nspans)
-        qsort(out->spans, out->nspans, sizeof *out->spans, by_start);
+    order_spans(out->spans, out->nspans);
     return rc;
 }
 
@@ -153,7 +141,8 @@ static int read_assessments(struct ctx *c, struct copy_trace *out) {
     size_t cap = 0;
     int rc;
     while ((rc = stmt_next(st)) > 0) {
-        struct copy_assessment *a = mlflow_db_grow(c, &items, &out->nassessments, &cap, sizeof *a);
+        struct copy_assessment *a =
+            arena_push(c->arena, &items, &out->nassessments, &cap, sizeof *a);
         const char **texts[] = {&a->id,        &a->name,        &a->kind,      &a->value,
                                 &a->error,     &a->span_id,     &a->rationale, &a->metadata,
                                 &a->overrides, &a->source_type, &a->source_id};

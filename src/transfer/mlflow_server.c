@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "order.h"
 #include "quern/base/arena.h"
 #include "quern/base/str.h"
 #include "quern/core/ctx.h"
@@ -61,6 +62,13 @@ int server_get(struct server *s, struct ctx *c, const char *path, json_t **out) 
     return call(s, c, &r, path, out);
 }
 
+int server_get_page(struct server *s, struct ctx *c, const char *path, const char *token,
+                    json_t **out) {
+    if (*token)
+        path = arena_printf(c->arena, "%s&page_token=%s", path, server_escape(c, token));
+    return server_get(s, c, path, out);
+}
+
 int server_post(struct server *s, struct ctx *c, const char *path, json_t *body, json_t **out) {
     char *text = json_dumps(body, JSON_COMPACT);
     struct net_request r = {.method = "POST", .body = text, .body_len = text ? strlen(text) : 0};
@@ -105,10 +113,6 @@ double server_value(const json_t *o, const char *member, bool *is_nan) {
     return *is_nan ? 0 : d;
 }
 
-static int by_key(const void *a, const void *b) {
-    return strcmp(((const struct pair *)a)->key, ((const struct pair *)b)->key);
-}
-
 struct pairs server_pairs(struct ctx *c, const json_t *list) {
     size_t n = json_is_array(list) ? json_array_size(list) : json_object_size(list), i;
     struct pairs out = {.items = ARENA_ARRAY(c->arena, struct pair, n + 1)};
@@ -122,7 +126,7 @@ struct pairs server_pairs(struct ctx *c, const json_t *list) {
         const char *text = json_string_value(v);
         out.items[out.n++] = (struct pair){.key = key, .value = text ? text : ""};
     }
-    qsort(out.items, out.n, sizeof *out.items, by_key);
+    order_pairs(&out);
     return out;
 }
 
@@ -182,6 +186,7 @@ static void credentials(struct server *s) {
 static void close_server(struct source *src) {
     struct server *s = (struct server *)src;
     net_client_free(s->net);
+    json_decref(s->run);
     arena_free(s->arena);
     free(s);
 }

@@ -30,12 +30,16 @@ struct server {
     json_t **experiments; /* by number */
     size_t nexperiments, experiments_cap;
     struct server_ids runs, models, registered, prompts, traces;
+    json_t *run;    /* the last one asked for: its metrics' names are wanted next */
     bool traces_v2; /* the older line's routes */
 };
 
 /* The answer, alive as long as the context. ERR_NOT_FOUND for a 404 (also of a route), otherwise
  * ERR_NOT_READY with what the server said. `path` begins with "/". */
 int server_get(struct server *s, struct ctx *c, const char *path, json_t **out);
+/* The same of a path with a query, at the page of this token; "" is the first. */
+int server_get_page(struct server *s, struct ctx *c, const char *path, const char *token,
+                    json_t **out);
 int server_post(struct server *s, struct ctx *c, const char *path, json_t *body, json_t **out);
 /* From a page to the token of the next, "" behind the last; a server that tells the token that it
  * was asked with would be asked for ever. */

@@ -3,23 +3,14 @@
 #include <string.h>
 
 #include "mlflow_server.h"
+#include "order.h"
 #include "quern/base/arena.h"
 #include "quern/base/str.h"
 #include "quern/core/ctx.h"
 
 static void add_id(struct server *s, struct server_ids *l, const char *id) {
-    if (l->n == l->cap) {
-        l->cap = l->cap ? l->cap * 2 : 256;
-        const char **more = ARENA_ARRAY(s->arena, const char *, l->cap);
-        if (l->n)
-            memcpy(more, l->items, l->n * sizeof *more);
-        l->items = more;
-    }
+    l->items = arena_room(s->arena, l->items, l->n, &l->cap, sizeof *l->items);
     l->items[l->n++] = arena_strdup(s->arena, id);
-}
-
-static int by_text(const void *a, const void *b) {
-    return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
 const char *server_after(const struct server_ids *l, const char *after) {
@@ -46,13 +37,8 @@ static void release(void *tree) {
 }
 
 static void keep_experiment(struct server *s, json_t *one) {
-    if (s->nexperiments == s->experiments_cap) {
-        s->experiments_cap = s->experiments_cap ? s->experiments_cap * 2 : 64;
-        json_t **more = ARENA_ARRAY(s->arena, json_t *, s->experiments_cap);
-        if (s->nexperiments)
-            memcpy(more, s->experiments, s->nexperiments * sizeof *more);
-        s->experiments = more;
-    }
+    s->experiments = arena_room(s->arena, s->experiments, s->nexperiments, &s->experiments_cap,
+                                sizeof *s->experiments);
     arena_defer(s->arena, release, json_incref(one));
     s->experiments[s->nexperiments++] = one;
 }
@@ -71,11 +57,7 @@ static int list_all(struct server *s, struct ctx *told, const struct listing *l,
                 json_object_set_new(page, "page_token", json_string(token));
             rc = server_post(s, &c, l->path, page, &answer);
         } else {
-            rc = server_get(s, &c,
-                            *token ? arena_printf(c.arena, "%s&page_token=%s", l->path,
-                                                  server_escape(&c, token))
-                                   : l->path,
-                            &answer);
+            rc = server_get_page(s, &c, l->path, token, &answer);
         }
         json_array_foreach(json_object_get(rc == 0 ? answer : NULL, l->list), i, item) {
             const char *id =
@@ -130,11 +112,6 @@ static int list_traces(struct server *s, struct ctx *c, const char *id) {
     return list_all(s, c, &(struct listing){older, "traces", NULL, "request_id", &s->traces}, NULL);
 }
 
-static void sort_ids(struct server_ids *l) {
-    if (l->n)
-        qsort(l->items, l->n, sizeof *l->items, by_text);
-}
-
 static int by_number(const void *a, const void *b) {
     int64_t x = server_number(*(json_t *const *)a, "experiment_id");
     int64_t y = server_number(*(json_t *const *)b, "experiment_id");
@@ -171,9 +148,9 @@ int server_list_everything(struct server *s, struct ctx *c) {
         add_id(s, &s->registered, s->prompts.items[k]);
     if (s->nexperiments)
         qsort(s->experiments, s->nexperiments, sizeof(json_t *), by_number);
-    sort_ids(&s->runs);
-    sort_ids(&s->models);
-    sort_ids(&s->registered);
-    sort_ids(&s->traces);
+    order_texts(s->runs.items, s->runs.n);
+    order_texts(s->models.items, s->models.n);
+    order_texts(s->registered.items, s->registered.n);
+    order_texts(s->traces.items, s->traces.n);
     return rc;
 }

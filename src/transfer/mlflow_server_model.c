@@ -138,11 +138,7 @@ static int versions(struct server *s, struct ctx *c, struct copy_registered *out
     size_t i;
     int rc;
     do {
-        rc = server_get(
-            s, c,
-            *token ? arena_printf(c->arena, "%s&page_token=%s", path, server_escape(c, token))
-                   : path,
-            &answer);
+        rc = server_get_page(s, c, path, token, &answer);
         json_array_foreach(json_object_get(rc == 0 ? answer : NULL, "model_versions"), i, one) {
             struct copy_version v = version_of(c, one);
             buf_put(&all, &v, sizeof v);

@@ -3,17 +3,12 @@
 #include <string.h>
 
 #include "mlflow_server.h"
+#include "order.h"
 #include "quern/base/arena.h"
 #include "quern/base/str.h"
 #include "quern/core/ctx.h"
 
 /* ------------------------------------------------------------------ inputs and outputs */
-
-static int by_dataset(const void *a, const void *b) {
-    const struct copy_dataset *x = a, *y = b;
-    int order = strcmp(x->name, y->name);
-    return order ? order : strcmp(x->digest, y->digest);
-}
 
 static void datasets(struct ctx *c, const json_t *list, struct copy_run *out) {
     json_t *one;
@@ -30,7 +25,7 @@ static void datasets(struct ctx *c, const json_t *list, struct copy_run *out) {
                                   .profile = server_maybe(d, "profile"),
                                   .tags = server_pairs(c, json_object_get(one, "tags"))};
     }
-    qsort(out->datasets, out->ndatasets, sizeof *out->datasets, by_dataset);
+    order_datasets(out->datasets, out->ndatasets);
 }
 
 static int by_model(const void *a, const void *b) {
@@ -55,10 +50,15 @@ static struct copy_model_use *uses(struct ctx *c, const json_t *list, size_t *n)
 
 static int get_run(struct server *s, struct ctx *c, const char *id, json_t **run) {
     json_t *answer = NULL;
+    *run = s->run;
+    if (s->run && str_eq(server_text(json_object_get(s->run, "info"), "run_id"), id))
+        return 0;
     int rc = server_get(
         s, c, arena_printf(c->arena, "/api/2.0/mlflow/runs/get?run_id=%s", server_escape(c, id)),
         &answer);
     *run = json_object_get(answer, "run");
+    json_decref(s->run);
+    s->run = json_incref(*run);
     return rc;
 }
 
@@ -96,30 +96,6 @@ int server_run(struct source *src, struct ctx *c, const char *after, struct copy
 
 /* ------------------------------------------------------------------ points */
 
-static int by_place(const void *a, const void *b) {
-    const struct copy_point *x = a, *y = b;
-    if (x->time_ms != y->time_ms)
-        return x->time_ms < y->time_ms ? -1 : 1;
-    if (x->step != y->step)
-        return x->step < y->step ? -1 : 1;
-    if (x->is_nan != y->is_nan)
-        return x->is_nan ? -1 : 1;
-    return (x->value > y->value) - (x->value < y->value);
-}
-
-static bool same_point(const struct copy_point *x, const struct copy_point *y) {
-    return by_place(x, y) == 0;
-}
-
-/* A server may tell a point twice, which its table holds once. */
-static size_t unique(struct copy_point *p, size_t n) {
-    size_t kept = 0;
-    for (size_t i = 0; i < n; i++)
-        if (kept == 0 || !same_point(&p[kept - 1], &p[i]))
-            p[kept++] = p[i];
-    return kept;
-}
-
 /* All points of one key; they lie on the heap, the pages in a context of their own. */
 static int history(struct server *s, struct ctx *told, const char *run_id, const char *key,
                    struct buf *out) {
@@ -134,11 +110,7 @@ static int history(struct server *s, struct ctx *told, const char *run_id, const
                      server_escape(&c, run_id), server_escape(&c, key));
     const char *path = arena_printf(c.arena, "%s&max_results=25000", first);
     do {
-        rc = server_get(
-            s, &c,
-            *token ? arena_printf(c.arena, "%s&page_token=%s", path, server_escape(&c, token))
-                   : path,
-            &answer);
+        rc = server_get_page(s, &c, path, token, &answer);
         json_array_foreach(json_object_get(rc == 0 ? answer : NULL, "metrics"), i, one) {
             struct copy_point p = {.key = key,
                                    .time_ms = server_number(one, "timestamp"),
@@ -154,10 +126,6 @@ static int history(struct server *s, struct ctx *told, const char *run_id, const
     return rc;
 }
 
-static int by_text(const void *a, const void *b) {
-    return strcmp(*(const char *const *)a, *(const char *const *)b);
-}
-
 int server_points(struct source *src, struct ctx *c, const char *run_id, copy_points_fn *each,
                   void *arg) {
     struct server *s = (struct server *)src;
@@ -170,15 +138,15 @@ int server_points(struct source *src, struct ctx *c, const char *run_id, copy_po
     json_array_foreach((json_t *)metrics, i, one) {
         keys[n++] = server_text(one, "key");
     }
-    qsort(keys, n, sizeof *keys, by_text);
+    order_texts(keys, n);
     for (i = 0; i < n && rc == 0; i++) {
         buf_clear(&points);
         rc = history(s, c, run_id, keys[i], &points);
         struct copy_point *p = (struct copy_point *)(void *)points.data;
         size_t count = points.len / sizeof *p;
         if (rc == 0 && count) {
-            qsort(p, count, sizeof *p, by_place);
-            rc = each(arg, p, unique(p, count));
+            /* A server may tell a point twice, which its table holds once. */
+            rc = each(arg, p, order_points(p, count));
         }
     }
     buf_free(&points);

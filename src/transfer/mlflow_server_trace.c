@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "mlflow_server.h"
+#include "order.h"
 #include "quern/base/arena.h"
 #include "quern/base/str.h"
 #include "quern/core/ctx.h"
@@ -30,15 +31,6 @@ static int64_t time_of(const json_t *o, const char *member) {
 
 /* ------------------------------------------------------------------ spans */
 
-static const char *hex_of(struct ctx *c, const char *text) {
-    size_t n = 0;
-    unsigned char *raw = *text ? base64_decode(c->arena, text, &n) : NULL;
-    char *hex = raw && n == 8 ? arena_alloc(c->arena, n * 2 + 1) : NULL;
-    if (hex)
-        hex_encode(raw, n, hex);
-    return hex;
-}
-
 static const char *type_of(const json_t *span) {
     json_t *pair;
     size_t i;
@@ -54,21 +46,15 @@ static const char *status_of(const json_t *span) {
     return str_ends(code, "_OK") ? "OK" : str_ends(code, "_ERROR") ? "ERROR" : "UNSET";
 }
 
-static int by_start(const void *a, const void *b) {
-    const struct copy_span *x = a, *y = b;
-    if (x->start_ns != y->start_ns)
-        return x->start_ns < y->start_ns ? -1 : 1;
-    return strcmp(x->id, y->id);
-}
-
 static int spans(struct ctx *c, const json_t *list, struct copy_trace *out) {
     json_t *one;
     size_t i;
     out->spans = ARENA_ARRAY(c->arena, struct copy_span, json_array_size(list) + 1);
     json_array_foreach((json_t *)list, i, one) {
         struct copy_span *s = &out->spans[out->nspans++];
-        *s = (struct copy_span){.id = hex_of(c, server_text(one, "span_id")),
-                                .parent = hex_of(c, server_text(one, "parent_span_id")),
+        *s = (struct copy_span){.id = base64_hex(c->arena, server_text(one, "span_id"), 8),
+                                .parent =
+                                    base64_hex(c->arena, server_text(one, "parent_span_id"), 8),
                                 .name = server_text(one, "name"),
                                 .type = type_of(one),
                                 .status = status_of(one),
@@ -78,7 +64,7 @@ static int spans(struct ctx *c, const json_t *list, struct copy_trace *out) {
         if (!s->id)
             return fail(c, ERR_INVALID, "A span of trace %s has no id.", out->id);
     }
-    qsort(out->spans, out->nspans, sizeof *out->spans, by_start);
+    order_spans(out->spans, out->nspans);
     return 0;
 }
 

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "order.h"
 #include "quern/base/arena.h"
 #include "quern/base/str.h"
 #include "quern/core/ctx.h"
@@ -33,10 +34,6 @@ static bool is_folder(const struct mlruns *m, const char *path) {
     return yes;
 }
 
-static int by_key(const void *a, const void *b) {
-    return strcmp(((const struct pair *)a)->key, ((const struct pair *)b)->key);
-}
-
 static int gather(struct ctx *c, const struct mlruns *m, const char *path, const char *prefix,
                   struct pairs *out, size_t *cap, int depth) {
     char **names = NULL;
@@ -56,13 +53,7 @@ static int gather(struct ctx *c, const struct mlruns *m, const char *path, const
         }
         if (dir_read_file(m->root, at, c->arena, FILE_MAX, &text, &len) != 0)
             return fail(c, ERR_INVALID, "The file %s cannot be read.", at);
-        if (out->n == *cap) {
-            *cap = *cap ? *cap * 2 : 16;
-            struct pair *more = ARENA_ARRAY(c->arena, struct pair, *cap);
-            if (out->n)
-                memcpy(more, out->items, out->n * sizeof *more);
-            out->items = more;
-        }
+        out->items = arena_room(c->arena, out->items, out->n, cap, sizeof *out->items);
         out->items[out->n++] = (struct pair){.key = key, .value = text};
     }
     return 0;
@@ -72,8 +63,7 @@ int mlruns_files(struct ctx *c, const struct mlruns *m, const char *path, struct
     size_t cap = 0;
     *out = (struct pairs){0};
     int rc = gather(c, m, path, "", out, &cap, 0);
-    if (out->n)
-        qsort(out->items, out->n, sizeof *out->items, by_key);
+    order_pairs(out);
     return rc;
 }
 
@@ -87,13 +77,7 @@ const char *mlruns_artifacts(struct ctx *c, const struct mlruns *m, const char *
 /* ------------------------------------------------------------------ ids */
 
 static void add(struct mlruns *m, struct mlruns_items *l, const char *id, const char *path) {
-    if (l->n == l->cap) {
-        l->cap = l->cap ? l->cap * 2 : 64;
-        struct mlruns_item *more = ARENA_ARRAY(m->arena, struct mlruns_item, l->cap);
-        if (l->n)
-            memcpy(more, l->items, l->n * sizeof *more);
-        l->items = more;
-    }
+    l->items = arena_room(m->arena, l->items, l->n, &l->cap, sizeof *l->items);
     l->items[l->n++] = (struct mlruns_item){.id = id, .path = path};
 }
 

@@ -2,10 +2,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "mlflow_db.h"
 #include "mlruns.h"
 #include "quern/base/arena.h"
 #include "quern/base/str.h"
+#include "quern/core/ctx.h"
 #include "yaml_flat.h"
 
 static const char *or_empty(const char *s) {
@@ -69,7 +69,7 @@ static int read_version(struct ctx *c, const struct mlruns *m, const char *path,
         out->last_version = number;
     if (stage && str_eq(stage, "Deleted_Internal"))
         return 0;
-    struct copy_version *v = mlflow_db_grow(c, items, &out->nversions, cap, sizeof *v);
+    struct copy_version *v = arena_push(c->arena, items, &out->nversions, cap, sizeof *v);
     *v = (struct copy_version){.version = number,
                                .source = or_empty(yaml_get(&y, "source")),
                                .run_id = or_empty(yaml_get(&y, "run_id")),
@@ -105,7 +105,7 @@ static int read_aliases(struct ctx *c, const struct mlruns *m, const char *path,
             there = there || out->versions[v].version == version;
         if (!there)
             continue;
-        struct copy_alias *a = mlflow_db_grow(c, &items, &out->naliases, &cap, sizeof *a);
+        struct copy_alias *a = arena_push(c->arena, &items, &out->naliases, &cap, sizeof *a);
         *a = (struct copy_alias){.alias = files.items[i].key, .version = version};
     }
     out->aliases = items;

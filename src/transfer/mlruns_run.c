@@ -4,10 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "mlflow_db.h"
 #include "mlruns.h"
+#include "order.h"
 #include "quern/base/arena.h"
 #include "quern/base/str.h"
+#include "quern/core/ctx.h"
 #include "yaml_flat.h"
 
 static const char *or_empty(const char *s) {
@@ -25,23 +26,13 @@ static const char *status_of(const char *text) {
 
 /* ------------------------------------------------------------------ inputs */
 
-static int by_dataset(const void *a, const void *b) {
-    const struct copy_dataset *x = a, *y = b;
-    int order = strcmp(x->name, y->name);
-    return order ? order : strcmp(x->digest, y->digest);
-}
-
-static int by_tag(const void *a, const void *b) {
-    return strcmp(((const struct pair *)a)->key, ((const struct pair *)b)->key);
-}
-
 static struct pairs tags_of(struct ctx *c, const struct pairs *y) {
     struct pairs out = {.items = ARENA_ARRAY(c->arena, struct pair, y->n + 1)};
     for (size_t i = 0; i < y->n; i++)
         if (str_starts(y->items[i].key, "tags/"))
             out.items[out.n++] =
                 (struct pair){.key = y->items[i].key + 5, .value = y->items[i].value};
-    qsort(out.items, out.n, sizeof *out.items, by_tag);
+    order_pairs(&out);
     return out;
 }
 
@@ -53,7 +44,7 @@ static void add_dataset(struct ctx *c, const struct mlruns *m, const char *exper
                                     or_empty(yaml_get(input, "source_id")));
     if (!mlruns_yaml(c, m, path, "meta.yaml", &y))
         return;
-    struct copy_dataset *d = mlflow_db_grow(c, items, &out->ndatasets, cap, sizeof *d);
+    struct copy_dataset *d = arena_push(c->arena, items, &out->ndatasets, cap, sizeof *d);
     *d = (struct copy_dataset){.name = or_empty(yaml_get(&y, "name")),
                                .digest = or_empty(yaml_get(&y, "digest")),
                                .source_type = yaml_get(&y, "source_type"),
@@ -66,7 +57,7 @@ static void add_dataset(struct ctx *c, const struct mlruns *m, const char *exper
 static void add_use(struct ctx *c, const char *model, int64_t step, struct copy_model_use **to,
                     size_t *n, size_t *cap) {
     void *items = *to;
-    struct copy_model_use *u = mlflow_db_grow(c, &items, n, cap, sizeof *u);
+    struct copy_model_use *u = arena_push(c->arena, &items, n, cap, sizeof *u);
     *u = (struct copy_model_use){.model_id = model, .step = step};
     *to = items;
 }
@@ -92,8 +83,7 @@ static void read_inputs(struct ctx *c, const struct mlruns *m, const char *path,
             add_use(c, yaml_get(&y, "source_id"), 0, &out->inputs, &out->ninputs, &uses);
     }
     out->datasets = items;
-    if (out->ndatasets)
-        qsort(out->datasets, out->ndatasets, sizeof *out->datasets, by_dataset);
+    order_datasets(out->datasets, out->ndatasets);
 }
 
 /* Folders named by the model; they come sorted. */
@@ -169,20 +159,9 @@ static bool read_line(struct ctx *c, const char *line, size_t n, struct copy_poi
            (!step || str_to_i64(step, &p->step));
 }
 
-static int by_time(const void *a, const void *b) {
-    const struct copy_point *x = a, *y = b;
-    if (x->time_ms != y->time_ms)
-        return x->time_ms < y->time_ms ? -1 : 1;
-    if (x->step != y->step)
-        return x->step < y->step ? -1 : 1;
-    if (x->value < y->value || x->value > y->value)
-        return x->value < y->value ? -1 : 1;
-    return (int)x->is_nan - (int)y->is_nan;
-}
-
 static int tell_file(struct ctx *c, const char *key, const char *text, copy_points_fn *each,
                      void *arg) {
-    size_t lines = 1, n = 0, kept = 0;
+    size_t lines = 1, n = 0;
     for (const char *p = text; *p; p++)
         lines += *p == '\n';
     struct copy_point *points = ARENA_ARRAY(c->arena, struct copy_point, lines);
@@ -193,13 +172,10 @@ static int tell_file(struct ctx *c, const char *key, const char *text, copy_poin
         n += len > 0;
         p += len + (p[len] == '\n');
     }
-    qsort(points, n, sizeof *points, by_time);
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < n; i++)
         points[i].key = key;
-        if (!kept || by_time(&points[kept - 1], &points[i]) != 0)
-            points[kept++] = points[i];
-    }
-    return kept ? each(arg, points, kept) : 0;
+    n = order_points(points, n);
+    return n ? each(arg, points, n) : 0;
 }
 
 int mlruns_points(struct source *s, struct ctx *c, const char *run_id, copy_points_fn *each,

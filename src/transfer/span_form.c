@@ -3,7 +3,6 @@
 
 #include <jansson.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "quern/base/arena.h"
 #include "quern/base/str.h"
@@ -82,14 +81,7 @@ static json_t *typed(const json_t *v, int depth) {
 }
 
 static const char *hex_of(struct ctx *c, const json_t *tree, const char *member, size_t bytes) {
-    const char *text = json_string_value(json_object_get(tree, member));
-    size_t n = 0;
-    unsigned char *raw = text ? base64_decode(c->arena, text, &n) : NULL;
-    if (!raw || n != bytes)
-        return NULL;
-    char *hex = arena_alloc(c->arena, bytes * 2 + 1);
-    hex_encode(raw, n, hex);
-    return hex;
+    return base64_hex(c->arena, json_string_value(json_object_get(tree, member)), bytes);
 }
 
 static void copy_member(const json_t *from, const char *member, json_t *to) {

@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "yaml_flat.h"
 
-#include <string.h>
 #include <yaml.h>
 
-#include "mlflow_db.h"
 #include "quern/base/arena.h"
 #include "quern/base/str.h"
 #include "quern/core/ctx.h"
@@ -37,7 +35,7 @@ static void scalar(struct flat *f, const yaml_event_t *e) {
         return;
     }
     if (!is_null(e)) {
-        struct pair *p = mlflow_db_grow(f->c, &f->items, &f->out->n, &f->cap, sizeof *p);
+        struct pair *p = arena_push(f->c->arena, &f->items, &f->out->n, &f->cap, sizeof *p);
         p->key = f->depth == 2 ? arena_printf(f->c->arena, "%s/%s", f->outer, f->key) : f->key;
         p->value = text;
     }
