@@ -18,6 +18,10 @@
 
 #define BODY_MAX (32u << 20)
 #define INFLATED_MAX ((size_t)64 << 20)
+/* zlib's numbers of the forms. */
+#define GZIP (15 + 16)
+#define ZLIB 15
+#define RAW (-15)
 
 static struct db *database;
 
@@ -31,12 +35,20 @@ static void release(void *b) {
     buf_free(b);
 }
 
-static int inflate_body(struct ctx *c, const char **data, size_t *n) {
-    struct buf *out = ARENA_NEW(c->arena, struct buf);
-    z_stream z = {.next_in = (Bytef *)(uintptr_t)*data, .avail_in = (uInt)*n};
+/* Zeros may pad the last of several members. */
+static bool more_members(const z_stream *z) {
+    for (uInt i = 0; i < z->avail_in; i++)
+        if (z->next_in[i])
+            return true;
+    return false;
+}
+
+/* 1: it is in another form than `window` says; nothing is told. */
+static int inflate_as(struct ctx *c, int window, const char *data, size_t n, struct buf *out) {
+    z_stream z = {.next_in = (Bytef *)(uintptr_t)data, .avail_in = (uInt)n};
     char part[16384];
-    int r = inflateInit2(&z, 15 + 32); /* gzip or zlib, by their heads */
-    arena_defer(c->arena, release, out);
+    int r = inflateInit2(&z, window);
+    out->len = 0;
     while (r == Z_OK) {
         z.next_out = (Bytef *)part;
         z.avail_out = sizeof part;
@@ -47,15 +59,26 @@ static int inflate_body(struct ctx *c, const char **data, size_t *n) {
             return fail(c, ERR_TOO_LARGE, "The body is larger than %zu MiB when unpacked.",
                         INFLATED_MAX >> 20);
         }
-        if (r == Z_BUF_ERROR)
-            break;
+        if (r == Z_STREAM_END && window == GZIP && more_members(&z))
+            r = inflateReset(&z);
     }
     inflateEnd(&z);
-    if (r != Z_STREAM_END || z.avail_in)
-        return fail(c, ERR_BAD_REQUEST, "Failed to decompress the payload.");
+    return r == Z_STREAM_END && (window == GZIP || !z.avail_in) ? 0 : 1;
+}
+
+/* "deflate" means zlib's form; some senders leave its head away. */
+static int inflate_body(struct ctx *c, bool gzip, const char **data, size_t *n) {
+    struct buf *out = ARENA_NEW(c->arena, struct buf);
+    arena_defer(c->arena, release, out);
+    int rc = inflate_as(c, gzip ? GZIP : ZLIB, *data, *n, out);
+    if (rc > 0 && !gzip)
+        rc = inflate_as(c, RAW, *data, *n, out);
+    if (rc > 0)
+        return fail(c, ERR_BAD_REQUEST, "Failed to decompress %s payload",
+                    gzip ? "gzip" : "deflate");
     *data = out->data ? out->data : "";
     *n = out->len;
-    return 0;
+    return rc;
 }
 
 static int unpack(struct ctx *c, const char **data, size_t *n) {
@@ -65,7 +88,7 @@ static int unpack(struct ctx *c, const char **data, size_t *n) {
     if (!encoding || str_ieq(encoding, "identity"))
         return 0;
     if (str_ieq(encoding, "gzip") || str_ieq(encoding, "deflate"))
-        return inflate_body(c, data, n);
+        return inflate_body(c, str_ieq(encoding, "gzip"), data, n);
     return fail(c, ERR_BAD_REQUEST, "Unsupported Content-Encoding: %s. Use gzip or deflate.",
                 encoding);
 }
@@ -159,9 +182,11 @@ int api_otlp(struct ctx *c, const void *input, void *out) {
     if (rc == 0 && !json_array_size(trees))
         rc = fail(c, ERR_INVALID, "Invalid OpenTelemetry format - no spans found");
     rc = rc ? rc : read_spans(c, trees, &in);
-    rc = rc ? rc : db_write(database, c, write_spans, &in);
     if (rc != 0)
         return tell_failure(c, rc);
+    rc = db_write(database, c, write_spans, &in);
+    if (rc != 0) /* in the words and form of the rest of MLflow */
+        return rc;
     reply_bytes(c, json ? "application/json" : "application/x-protobuf", json ? "{}" : "",
                 json ? 2 : 0);
     return 0;

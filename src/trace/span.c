@@ -69,13 +69,11 @@ int span_read(struct ctx *c, const struct json_t *tree, struct span *out) {
 
 /* ------------------------------------------------------------------ attributes */
 
-static json_t *plain(const json_t *value);
-
 static json_t *plain_list(const json_t *values) {
     json_t *out = json_array(), *item;
     size_t i;
     json_array_foreach(values, i, item) {
-        json_array_append_new(out, plain(item));
+        json_array_append_new(out, span_plain(item));
     }
     return out;
 }
@@ -85,13 +83,12 @@ static json_t *plain_object(const json_t *values) {
     size_t i;
     json_array_foreach(values, i, item) {
         const char *key = json_string_value(json_object_get(item, "key"));
-        json_object_set_new(out, key ? key : "", plain(json_object_get(item, "value")));
+        json_object_set_new(out, key ? key : "", span_plain(json_object_get(item, "value")));
     }
     return out;
 }
 
-/* {"int_value": 1} is 1. */
-static json_t *plain(const json_t *value) {
+struct json_t *span_plain(const struct json_t *value) {
     const char *kind = json_object_iter_key(json_object_iter((json_t *)value));
     json_t *v = kind ? json_object_get(value, kind) : NULL;
     if (!v)
@@ -103,23 +100,25 @@ static json_t *plain(const json_t *value) {
     return json_incref(v);
 }
 
+/* A text that is JSON itself counts as what it holds. */
+static json_t *unwrap(json_t *v) {
+    json_t *inner =
+        json_is_string(v) ? json_loads(json_string_value(v), JSON_DECODE_ANY, NULL) : NULL;
+    if (inner)
+        json_decref(v);
+    return inner ? inner : v;
+}
+
 struct json_t *span_attribute(struct ctx *c, const struct span *s, const char *key) {
     json_t *item, *out = NULL;
     size_t i;
     json_array_foreach(json_object_get(s->tree, "attributes"), i, item) {
         if (str_eq(json_string_value(json_object_get(item, "key")), key)) {
-            out = plain(json_object_get(item, "value"));
+            out = span_plain(json_object_get(item, "value"));
             break;
         }
     }
-    if (json_is_string(out)) {
-        json_t *inner = json_loads(json_string_value(out), JSON_DECODE_ANY, NULL);
-        if (inner) {
-            json_decref(out);
-            out = inner;
-        }
-    }
-    return on_arena(c, out);
+    return on_arena(c, unwrap(out));
 }
 
 const char *span_attribute_text(struct ctx *c, const struct span *s, const char *key) {

@@ -10,6 +10,10 @@
 struct ctx;
 struct json_t;
 
+/* Attributes of what a model took; objects. */
+#define SPAN_TOKENS "mlflow.chat.tokenUsage"
+#define SPAN_COST "mlflow.llm.cost"
+
 struct span {
     const char *trace_id;  /* "tr-" and 32 hex digits */
     const char *span_id;   /* 16 hex digits */
@@ -29,6 +33,11 @@ int span_read(struct ctx *c, const struct json_t *tree, struct span *out);
 struct json_t *span_attribute(struct ctx *c, const struct span *s, const char *key);
 /* Text of that value as MLflow shows it: a text as it is, anything else as JSON with blanks. */
 const char *span_attribute_text(struct ctx *c, const struct span *s, const char *key);
+
+/* {"int_value": 1} is 1; a new reference. */
+struct json_t *span_plain(const struct json_t *value);
+/* A tree in the form of a client's traces.json; a new reference. */
+struct json_t *span_file_form(struct ctx *c, const char *trace_id, const struct json_t *tree);
 
 /* Inside a write: one span into its table; its trace's own row is left alone. */
 int span_put(struct ctx *c, int64_t trace_row, const struct span *s);

@@ -2,6 +2,7 @@
 /* What spans tell of their trace, and where they lie. */
 #include <jansson.h>
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "quern/base/arena.h"
@@ -11,11 +12,12 @@
 #include "span.h"
 #include "trace.h"
 #include "trace_store.h"
+#include "usage.h"
 
 #define NS_PER_MS 1000000
 #define PREVIEW_MAX 1000
 #define MODEL_MAX 500
-#define TOKEN_USAGE "mlflow.trace.tokenUsage"
+#define TAG_PREFIX "mlflow.traceTag."
 
 /* Not a number, or infinite: NULL. */
 static const char *cost_of(struct ctx *c, const json_t *cost, const char *key) {
@@ -29,54 +31,40 @@ static const char *text_attribute(struct ctx *c, const struct span *s, const cha
     return text ? arena_strndup(c->arena, text, utf8_prefix(text, MODEL_MAX)) : NULL;
 }
 
+/* An object as JSON; NULL: it is none. */
+static const char *tokens_of(struct ctx *c, const struct span *s) {
+    const json_t *told = span_attribute(c, s, SPAN_TOKENS);
+    char *text = json_is_object(told) ? json_dumps(told, JSON_COMPACT) : NULL;
+    const char *out = arena_strdup(c->arena, text);
+    free(text);
+    return out;
+}
+
 int span_put(struct ctx *c, int64_t row, const struct span *s) {
-    const json_t *cost = span_attribute(c, s, "mlflow.llm.cost");
-    int rc = db_exec(c,
-                     "INSERT INTO span (trace, span_id, parent_id, name, type, status, start_ns,"
-                     " end_ns, content, model, provider, input_cost, output_cost, total_cost)"
-                     " VALUES (?, ?, ?, ?, ?, ?, ?, nullif(?, 0), ?, ?, ?, CAST(? AS REAL),"
-                     " CAST(? AS REAL), CAST(? AS REAL))"
-                     " ON CONFLICT (trace, span_id) DO UPDATE SET parent_id = excluded.parent_id,"
-                     " name = excluded.name, type = excluded.type, status = excluded.status,"
-                     " start_ns = excluded.start_ns, end_ns = excluded.end_ns,"
-                     " content = excluded.content, model = excluded.model,"
-                     " provider = excluded.provider, input_cost = excluded.input_cost,"
-                     " output_cost = excluded.output_cost, total_cost = excluded.total_cost",
-                     "isssssiissssss", row, s->span_id, s->parent_id, s->name, s->type, s->status,
-                     s->start_ns, s->end_ns, s->content, text_attribute(c, s, "mlflow.llm.model"),
-                     text_attribute(c, s, "mlflow.llm.provider"), cost_of(c, cost, "input_cost"),
-                     cost_of(c, cost, "output_cost"), cost_of(c, cost, "total_cost"));
+    const json_t *cost = span_attribute(c, s, SPAN_COST);
+    int rc =
+        db_exec(c,
+                "INSERT INTO span (trace, span_id, parent_id, name, type, status, start_ns,"
+                " end_ns, content, model, provider, input_cost, output_cost, total_cost,"
+                " tokens) VALUES (?, ?, ?, ?, ?, ?, ?, nullif(?, 0), ?, ?, ?,"
+                " CAST(? AS REAL), CAST(? AS REAL), CAST(? AS REAL), ?)"
+                " ON CONFLICT (trace, span_id) DO UPDATE SET parent_id = excluded.parent_id,"
+                " name = excluded.name, type = excluded.type, status = excluded.status,"
+                " start_ns = excluded.start_ns, end_ns = excluded.end_ns,"
+                " content = excluded.content, model = excluded.model,"
+                " provider = excluded.provider, input_cost = excluded.input_cost,"
+                " output_cost = excluded.output_cost, total_cost = excluded.total_cost,"
+                " tokens = excluded.tokens",
+                "isssssiisssssss", row, s->span_id, s->parent_id, s->name, s->type, s->status,
+                s->start_ns, s->end_ns, s->content, text_attribute(c, s, "mlflow.llm.model"),
+                text_attribute(c, s, "mlflow.llm.provider"), cost_of(c, cost, "input_cost"),
+                cost_of(c, cost, "output_cost"), cost_of(c, cost, "total_cost"), tokens_of(c, s));
     return rc < 0 ? rc : 0;
 }
 
 static const char *preview(struct ctx *c, const struct span *s, const char *key) {
     const char *text = span_attribute_text(c, s, key);
     return text ? arena_strndup(c->arena, text, utf8_prefix(text, PREVIEW_MAX)) : NULL;
-}
-
-/* Sums of mlflow.chat.tokenUsage over these spans, added to what earlier ones gave. */
-static int put_usage(struct ctx *c, int64_t row, const struct span *spans, size_t n) {
-    static const char *const keys[] = {"input_tokens", "output_tokens", "total_tokens"};
-    json_int_t sums[3] = {0};
-    bool any = false;
-    char *before = NULL;
-    for (size_t i = 0; i < n; i++) {
-        const json_t *u = span_attribute(c, &spans[i], "mlflow.chat.tokenUsage");
-        any = any || json_is_object(u);
-        for (size_t k = 0; k < ARRAY_LEN(keys); k++)
-            sums[k] += json_integer_value(json_object_get(u, keys[k]));
-    }
-    if (!any)
-        return 0;
-    int rc = db_get_text(c, "SELECT value FROM trace_metadata WHERE trace = ? AND key = ?", &before,
-                         "is", row, TOKEN_USAGE);
-    if (rc != 0 || before) /* the client told the sum itself, or earlier spans did */
-        return rc;
-    return trace_put_metadata(
-        c, row, TOKEN_USAGE,
-        arena_printf(c->arena,
-                     "{\"input_tokens\": %lld, \"output_tokens\": %lld, \"total_tokens\": %lld}",
-                     (long long)sums[0], (long long)sums[1], (long long)sums[2]));
 }
 
 static const struct span *root_of(const struct span *spans, size_t n) {
@@ -86,36 +74,79 @@ static const struct span *root_of(const struct span *spans, size_t n) {
     return NULL;
 }
 
+/* From the first start to the last end, of these spans and those before. */
+static void stretch(struct trace_info *t, const struct span *spans, size_t n) {
+    int64_t first = t->timestamp_ms, last = t->execution_ms.set ? first + t->execution_ms.v : -1;
+    for (size_t i = 0; i < n; i++) {
+        int64_t start = spans[i].start_ns / NS_PER_MS, end = spans[i].end_ns / NS_PER_MS;
+        first = start < first ? start : first;
+        last = spans[i].end_ns && end > last ? end : last;
+    }
+    t->timestamp_ms = first;
+    if (last >= first)
+        t->execution_ms = SET_I64(last - first);
+}
+
+/* Metadata that nobody has told yet, from the first span with any of these attributes. */
+static int put_first(struct ctx *c, int64_t row, const char *metadata, const char *const keys[2],
+                     const struct span *spans, size_t n) {
+    const char *text = NULL;
+    bool there = false;
+    for (size_t i = 0; i < n * 2 && !text; i++)
+        text = keys[i % 2] ? span_attribute_text(c, &spans[i / 2], keys[i % 2]) : NULL;
+    int rc = text && *text ? trace_has(c, row, false, metadata, &there) : 0;
+    return rc || !text || !*text || there
+               ? rc
+               : trace_put_metadata(c, row, metadata, trace_value(c, text));
+}
+
+static int put_root_tags(struct ctx *c, int64_t row, const struct span *root) {
+    json_t *item;
+    size_t i;
+    int rc = 0;
+    json_array_foreach(json_object_get(root->tree, "attributes"), i, item) {
+        const char *key = json_string_value(json_object_get(item, "key"));
+        if (rc != 0 || !key || strncmp(key, TAG_PREFIX, strlen(TAG_PREFIX)) != 0)
+            continue;
+        const char *tag = key + strlen(TAG_PREFIX);
+        if (*tag && utf8_count(tag) <= TRACE_KEY_MAX)
+            rc = trace_put_tag(c, row, tag, trace_value(c, span_attribute_text(c, root, key)));
+    }
+    return rc;
+}
+
+static int guess_from_root(struct ctx *c, struct trace_info *t, bool told,
+                           const struct span *root) {
+    bool named = false;
+    int rc = put_root_tags(c, t->row, root);
+    rc = rc ? rc : trace_has(c, t->row, true, TRACE_NAME, &named);
+    if (rc == 0 && !named && *root->name)
+        rc = trace_put_tag(c, t->row, TRACE_NAME, root->name);
+    if (!told || str_eq(t->state, "IN_PROGRESS") || str_eq(t->state, "STATE_UNSPECIFIED"))
+        t->state = str_eq(root->status, "ERROR") ? "ERROR" : root->end_ns ? "OK" : "IN_PROGRESS";
+    if (!t->request_preview)
+        t->request_preview = preview(c, root, "mlflow.spanInputs");
+    if (!t->response_preview)
+        t->response_preview = preview(c, root, "mlflow.spanOutputs");
+    return rc;
+}
+
 /* Gaps that the client's own description leaves, or that it has not filled yet. */
 static int guess(struct ctx *c, struct trace_info *t, const struct span *spans, size_t n) {
+    static const char *const session[2] = {"session.id", "gen_ai.conversation.id"};
+    static const char *const user[2] = {"user.id", NULL};
     const struct span *root = root_of(spans, n);
     int64_t told = 0;
     int rc = db_get_i64(c, "SELECT told FROM trace WHERE id = ?", &told, NULL, "i", t->row);
     if (rc != 0)
         return rc;
-    for (size_t i = 0; i < n && !told; i++)
-        if (spans[i].start_ns / NS_PER_MS < t->timestamp_ms)
-            t->timestamp_ms = spans[i].start_ns / NS_PER_MS;
     if (!told)
-        rc = put_usage(c, t->row, spans, n);
-    if (rc == 0 && root) {
-        bool named = false;
-        rc = trace_has(c, t->row, true, TRACE_NAME, &named);
-        if (rc == 0 && !named && *root->name)
-            rc = trace_put_tag(c, t->row, TRACE_NAME, root->name);
-        if (!told) {
-            t->timestamp_ms = root->start_ns / NS_PER_MS;
-            t->state = str_eq(root->status, "ERROR") ? "ERROR"
-                       : root->end_ns                ? "OK"
-                                                     : "IN_PROGRESS";
-            if (root->end_ns)
-                t->execution_ms = SET_I64((root->end_ns - root->start_ns) / NS_PER_MS);
-        }
-        if (!t->request_preview)
-            t->request_preview = preview(c, root, "mlflow.spanInputs");
-        if (!t->response_preview)
-            t->response_preview = preview(c, root, "mlflow.spanOutputs");
-    }
+        stretch(t, spans, n);
+    rc = usage_put(c, t->row, told, spans, n);
+    rc = rc ? rc : put_first(c, t->row, "mlflow.trace.session", session, spans, n);
+    rc = rc ? rc : put_first(c, t->row, "mlflow.trace.user", user, spans, n);
+    if (rc == 0 && root)
+        rc = guess_from_root(c, t, told, root);
     return rc ? rc : trace_update(c, t, false);
 }
 

@@ -339,7 +339,12 @@ int api_trace_artifact(struct ctx *c, const void *in, void *out) {
     rc = span_load(c, t.row, &spans);
     if (rc != 0)
         return rc;
-    json_t *tree = json_pack("{s:O}", "spans", spans);
+    json_t *list = json_array(), *span;
+    size_t i;
+    json_array_foreach(spans, i, span) {
+        json_array_append_new(list, span_file_form(c, t.trace_id, span));
+    }
+    json_t *tree = json_pack("{s:o}", "spans", list);
     char *text = json_dumps(tree, JSON_COMPACT);
     json_decref(tree);
     reply_text(c, "application/octet-stream", arena_strdup(c->arena, text ? text : "{}"));

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Metric points over the wire: histories in pages against a plain list, thinned histories, and a
 database of schema 7, whose points are rows, that is read at once and packed by and by."""
-import hashlib
 import math
 import os
 import random
@@ -12,9 +11,9 @@ import tempfile
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+import old_database  # noqa: E402
 import quern  # noqa: E402
 
-MIGRATIONS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "migrations")
 DRAW = random.Random(5)
 
 
@@ -121,18 +120,7 @@ def thinned(s, run, plain):
 
 def schema_7(path, series):
     """A database as a server of schema 7 left it: every point a row."""
-    d = sqlite3.connect(path)
-    d.execute("PRAGMA application_id = 0x51524e31")
-    d.execute("PRAGMA journal_mode = WAL")
-    d.execute("CREATE TABLE schema_migration (version INTEGER PRIMARY KEY, name TEXT NOT NULL, "
-              "sha256 TEXT NOT NULL, applied_ms INTEGER NOT NULL) STRICT")
-    for name in sorted(os.listdir(MIGRATIONS))[:7]:
-        with open(os.path.join(MIGRATIONS, name), "rb") as f:
-            sql = f.read()
-        d.executescript(sql.decode())
-        d.execute("INSERT INTO schema_migration VALUES (?, ?, ?, 0)",
-                  (int(name[:4]), name[:-4], hashlib.sha256(sql).hexdigest()))
-    d.execute("PRAGMA user_version = 7")
+    d = old_database.make(path, 7)
     for i, (run, points) in enumerate(series.items(), 1):
         d.execute("INSERT INTO run VALUES (?, ?, 0, 'old', 'u', 'RUNNING', 1, NULL, ?, 0, NULL)",
                   (i, run, f"mlflow-artifacts:/0/{run}/artifacts"))

@@ -7,9 +7,11 @@ import json
 import os
 import struct
 import sys
+import tempfile
 import zlib
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+import old_database  # noqa: E402
 from quern import Server  # noqa: E402
 
 JSON = {"Content-Type": "application/json"}
@@ -145,6 +147,73 @@ def protobuf(s):
     same((len(a.json["spans"]), "attachment" in a.headers["Content-Disposition"]), (2, True))
 
 
+def sums(s):
+    """A span's sum speaks for all below it, in whatever order the spans come."""
+    def usage(i, o, **more):
+        return {"mlflow.chat.tokenUsage": json.dumps({"input_tokens": i, "output_tokens": o, "total_tokens": i + o, **more}),
+                "mlflow.llm.cost": {"input_cost": i / 10, "output_cost": o / 5, "total_cost": i / 10 + o / 5}}
+
+    def metadata(n):
+        return ok(s.get(f"/api/3.0/mlflow/traces/{ids(n)[1]}"))["trace"]["trace_info"]["trace_metadata"]
+
+    a, b, c, d = (bytes([i] * 8) for i in range(1, 5))
+    want = {"input_tokens": 10, "output_tokens": 20, "total_tokens": 30}
+    rows = {"root": (a, None, {}), "agent": (b, a, usage(10, 20)), "step": (c, b, {}), "call": (d, c, usage(4, 8))}
+    for n, order in ((30, ("root", "agent", "step", "call")), (31, ("call", "step", "agent", "root")), (32, ("step call", "agent root")), (42, ("call", "root", "agent", "step"))):
+        for names in order:
+            body = request(*[span(ids(n)[0], rows[k][0], rows[k][1], k, attributes=rows[k][2]) for k in names.split()])
+            for _ in range(2):  # again: nothing is counted twice
+                same(send(s, body).status, 200)
+        same(json.loads(metadata(n)["mlflow.trace.tokenUsage"]), want, order)
+        same(metadata(n)["mlflow.trace.cost"], '{"input_cost": 1.0, "output_cost": 4.0, "total_cost": 5.0}', order)
+    raw = ids(33)[0]
+    send(s, request(span(raw, b, a, attributes=usage(1, 2, cache_read_input_tokens=3))))
+    same(json.loads(metadata(33)["mlflow.trace.tokenUsage"])["cache_read_input_tokens"], 3)
+    send(s, request(span(raw, c, a, attributes=usage(10, 20))))
+    same(json.loads(metadata(33)["mlflow.trace.tokenUsage"]),
+         {"input_tokens": 11, "output_tokens": 22, "total_tokens": 33, "cache_read_input_tokens": 3}, "brothers are added")
+    raw = ids(34)[0]  # a ring of parents ends, too
+    same(send(s, request(span(raw, a, b, attributes=usage(1, 1)), span(raw, b, a), span(raw, c, None, attributes=usage(2, 2)))).status, 200)
+    same(json.loads(metadata(34)["mlflow.trace.tokenUsage"])["total_tokens"], 4)
+    chain = [span(ids(35)[0], struct.pack(">Q", i + 1), struct.pack(">Q", i) if i else None, attributes=usage(1, 1)) for i in range(5000)]
+    same(send(s, request(*chain)).status, 200)
+    same(json.loads(metadata(35)["mlflow.trace.tokenUsage"])["total_tokens"], 2, "the root's")
+    where = {"type": "MLFLOW_EXPERIMENT", "mlflow_experiment": {"experiment_id": "0"}}
+    told = {"mlflow.trace.tokenUsage": '{"total_tokens": 1}'}
+    for n, more in ((36, told), (37, {})):  # a client's word stands, its silence is filled
+        ok(s.post("/api/3.0/mlflow/traces", {"trace": {"trace_info": {"trace_id": ids(n)[1], "trace_location": where, "trace_metadata": more}}}))
+        send(s, request(span(ids(n)[0], a, attributes=usage(10, 20))))
+        same(json.loads(metadata(n)["mlflow.trace.tokenUsage"]), json.loads(told["mlflow.trace.tokenUsage"]) if more else want)
+
+
+def described_by_spans(s):
+    raw, tid = ids(40)
+    at = {"session.id": "s1", "user.id": "u1"}
+    send(s, request(span(raw, b"\x02" * 8, b"\x01" * 8, start=T0 + 1_000_000, end=T0 + 9_000_000, attributes=at)))
+    info = get(s, tid)["trace_info"]
+    same((info["state"], info["execution_duration"]), ("IN_PROGRESS", "0.008s"), "as far as is known")
+    tags = {"mlflow.traceTag.team": "blue", "mlflow.traceTag.mlflow.traceName": "given", "mlflow.traceTag.": "x", "mlflow.traceTag." + "k" * 251: "x",
+            "session.id": "s2"}
+    send(s, request(span(raw, b"\x01" * 8, None, "root", T0, T0 + 5_000_000, tags)))
+    info = get(s, tid)["trace_info"]
+    same((info["state"], info["request_time"], info["execution_duration"]), ("OK", "2023-11-14T22:13:20Z", "0.009s"))
+    same({k: v for k, v in info["tags"].items() if not k.startswith("mlflow.") or k == "mlflow.traceName"},
+         {"team": "blue", "mlflow.traceName": "given"})
+    same((info["trace_metadata"]["mlflow.trace.session"], info["trace_metadata"]["mlflow.trace.user"]), ("s1", "u1"))
+    raw, tid = ids(41)
+    event = field(11, varint(1 << 3 | 1) + struct.pack("<Q", T0 + 1) + field(2, b"ev") + field(3, pair("a", 1)))
+    link = field(13, field(1, ids(9)[0]) + field(2, b"\x01" * 8) + field(4, pair("k", "v")))
+    at = {"t": "\u00fc", "b": True, "l": [1, "x"], "m": {"a": 2}, "json": '{"a":1}', "n": "5"}
+    send(s, request(span(raw, b"\x01" * 8, None, "root", attributes=at, extra=event + link)))
+    file = s.get(f"/ajax-api/3.0/mlflow/get-trace-artifact?request_id={tid}").json["spans"]
+    same(file, [{"trace_id": base64.b64encode(raw).decode(), "span_id": "AQEBAQEBAQE=", "parent_span_id": None, "name": "root",
+                 "start_time_unix_nano": T0, "end_time_unix_nano": T0 + 5_000_000, "status": {"code": "STATUS_CODE_OK", "message": ""},
+                 "events": [{"name": "ev", "time_unix_nano": T0 + 1, "attributes": {"a": 1}}],
+                 "links": [{"trace_id": ids(9)[1], "span_id": "01" * 8, "attributes": {"k": "v"}}],
+                 "attributes": {"t": '"\u00fc"', "b": "true", "l": '[1, "x"]', "m": '{"a": 2}', "json": '{"a":1}', "n": '"5"',
+                                "mlflow.traceRequestId": f'"{tid}"'}}])
+
+
 def otlp_json(s):
     raw, tid = ids(2)
     body = {"resourceSpans": [{"scopeSpans": [{"spans": [{
@@ -174,6 +243,14 @@ def packed(s):
         a = send(s, encode(request(span(raw, b"\x01" * 8, name="z"))), **{"Content-Encoding": name})
         same(a.status, 200, a)
         same(get(s, tid)["spans"][0]["name"], "z")
+    raw, tid = ids(5)
+    body = request(span(raw, b"\x01" * 8, name="z"))
+    bare = zlib.compressobj(wbits=-15)
+    for name, data in (("deflate", bare.compress(body) + bare.flush()), ("gzip", gzip.compress(body[:7]) + gzip.compress(body[7:]) + b"\0\0")):
+        same(send(s, data, **{"Content-Encoding": name}).status, 200, name)
+        same(get(s, tid)["spans"][0]["name"], "z")
+        error(send(s, data[:-9] if name == "gzip" else data[:-3], **{"Content-Encoding": name}), 400, f"Failed to decompress {name} payload")
+    error(send(s, gzip.compress(b"\0" * (40 << 20)) * 2, **{"Content-Encoding": "gzip"}), 413, "larger than 64 MiB")
     error(send(s, b"not gzip", **{"Content-Encoding": "gzip"}), 400, "decompress")
     error(send(s, gzip.compress(request(span(*[ids(5)[0]], b"\x01" * 8)))[:-6], **{"Content-Encoding": "gzip"}), 400,
           "decompress")
@@ -191,7 +268,7 @@ def refused(s):
     for cut in range(1, len(good)):
         a = send(s, good[:cut])
         assert a.status in (200, 400), a  # never 5xx, whatever the cut
-    error(send(s, good, experiment="77"), 404, "No Experiment with id=77 exists")
+    error(send(s, good, experiment="77"), 404, "No Experiment with id=77 exists", "RESOURCE_DOES_NOT_EXIST")
     deep = {}
     for _ in range(40):
         deep = {"d": deep}
@@ -412,9 +489,31 @@ def assessing(s):
     error(s.get(where), 404, f"Assessment with ID '{one['assessment_id']}' not found for trace 'tr-b'")
 
 
+def older_sums():
+    """Spans that a server of schema 14 kept count as much as new ones."""
+    usage = "mlflow.chat.tokenUsage"
+    told = ([{"key": "x", "value": {"string_value": usage}}, {"key": usage, "value": {"string_value": '{"input_tokens":5}'}}],
+            [{"key": usage, "value": {"string_value": "{no JSON"}}], [{"key": usage, "value": {"int_value": 3}}], [])
+    with tempfile.TemporaryDirectory(prefix="quern-test-") as data:
+        d = old_database.make(os.path.join(data, "quern.db"), 14)
+        d.execute("INSERT INTO trace (id, trace_id, experiment_id, timestamp_ms, state) VALUES (1, ?, 0, 1, 'OK')", (ids(50)[1],))
+        d.execute("INSERT INTO trace_metadata VALUES (1, 'mlflow.trace.tokenUsage', '{}')")
+        d.executemany("INSERT INTO span (trace, span_id, name, type, status, start_ns, content) VALUES (1, ?, 's', '', 'OK', 1, ?)",
+                      [(f"{i:016x}", json.dumps({"attributes": a}, separators=(",", ":"))) for i, a in enumerate(told, 1)])
+        d.commit()
+        d.close()
+        with Server(data=data) as s:
+            same(send(s, request(span(ids(50)[0], b"\x09" * 8, attributes={usage: '{"input_tokens":2}'}))).status, 200)
+            info = ok(s.get(f"/api/3.0/mlflow/traces/{ids(50)[1]}"))["trace"]["trace_info"]
+            same(json.loads(info["trace_metadata"]["mlflow.trace.tokenUsage"]), {"input_tokens": 7, "output_tokens": 0, "total_tokens": 0})
+
+
 def main():
+    older_sums()
     with Server() as s:
         protobuf(s)
+        sums(s)
+        described_by_spans(s)
         otlp_json(s)
         packed(s)
         refused(s)

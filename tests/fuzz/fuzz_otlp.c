@@ -22,6 +22,10 @@ static void check(struct ctx *c, int rc, const json_t *spans) {
             if (!s.trace_id || !s.span_id || !s.content || s.start_ns < 0)
                 abort();
             (void)span_attribute_text(c, &s, "mlflow.spanInputs");
+            json_t *file = span_file_form(c, s.trace_id, tree);
+            if (!json_is_object(file))
+                abort();
+            json_decref(file);
         }
         err_clear(c);
     }
