@@ -43,6 +43,7 @@ def number(seed):
 
 
 def fill(quern, folder, runs, metrics=20, params=20, experiments=1):
+    folder = os.path.realpath(folder)  # a link may lead to where there is space
     mark = os.path.join(folder, "filled")
     what = f"{runs} {metrics} {params} {experiments}"
     if os.path.exists(mark) and open(mark).read() == what and schema(quern, folder):
