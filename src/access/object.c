@@ -38,8 +38,11 @@ const char *permission_name(int64_t level) {
     return "DELETE";
 }
 
-/* Without a grant. */
-static enum object_need standing(const struct ctx *c) {
+/* Without a grant. What is neither of the two kinds is nobody's. */
+static enum object_need standing(const struct ctx *c, enum object_kind kind) {
+    if (kind != OBJECT_EXPERIMENT && kind != OBJECT_MODEL) {
+        return OBJECT_NONE;
+    }
     switch (c->who.level) {
     case PERM_SYSTEM:
     case PERM_ADMIN:
@@ -60,7 +63,7 @@ static bool grants_count(const struct ctx *c) {
 }
 
 static int effective(struct ctx *c, enum object_kind kind, int64_t id, enum object_need *have) {
-    *have = standing(c);
+    *have = standing(c, kind);
     c->asked = true;
     if (!grants_count(c)) {
         return 0;
@@ -133,7 +136,7 @@ void access_object_nothing(struct ctx *c) {
 
 int access_object_filter(struct ctx *c, enum object_kind kind, const char *column, struct sql *q) {
     c->asked = true;
-    bool all = standing(c) >= OBJECT_READ;
+    bool all = standing(c, kind) >= OBJECT_READ;
     if (!grants_count(c)) {
         if (!all) {
             sql_add(c, q, " AND 0", "");
