@@ -38,6 +38,7 @@ struct exchange {
     struct net_answer *out;
     const char *host;
     uint64_t received;
+    bool begun; /* the request itself, after TCP and TLS */
     bool blocked, too_large, aborted;
 };
 
@@ -70,14 +71,18 @@ bool net_http_allowed(void) {
     return net.allow_http;
 }
 
-static struct target_rules rules(bool trusted) {
-    return (struct target_rules){
-        .guard = net.guard, .allow_http = net.allow_http, .trusted = trusted, .cancel = &stopping};
+static struct target_rules rules(bool trusted, int64_t total_ms) {
+    return (struct target_rules){.guard = net.guard,
+                                 .allow_http = net.allow_http,
+                                 .trusted = trusted,
+                                 .cancel = &stopping,
+                                 .within_ms =
+                                     total_ms > 0 && total_ms < RESOLVE_MS ? total_ms : RESOLVE_MS};
 }
 
 enum net_fault net_check(const char *url, struct net_problem *out) {
     struct target t;
-    struct target_rules r = rules(false);
+    struct target_rules r = rules(false, 0);
     return target_find(url, &r, &t, out);
 }
 
@@ -199,9 +204,8 @@ static struct curl_slist *pin(const struct sockaddr_storage *a, unsigned port) {
 }
 
 static void prepare(CURL *e, struct exchange *x, struct curl_slist *headers,
-                    struct curl_slist *pinned, int64_t left_ms) {
+                    struct curl_slist *pinned, int64_t connect, int64_t left_ms) {
     const struct net_request *r = x->r;
-    int64_t connect = r->connect_ms > 0 ? r->connect_ms : CONNECT_MS;
     curl_easy_reset(e);
     SET(e, CURLOPT_URL, r->url);
     SET(e, CURLOPT_PATH_AS_IS, 1L);
@@ -285,7 +289,10 @@ static enum net_fault judge(struct exchange *x, CURLcode rc, bool cancelled) {
     case CURLE_COULDNT_CONNECT:
         return problem_set(p, NET_CONNECT, "no connection to %s: nobody listens there", host);
     case CURLE_OPERATION_TIMEDOUT:
-        return problem_set(p, NET_TIMEOUT, "%s did not answer in time", host);
+        return problem_set(p, NET_TIMEOUT,
+                           x->begun ? "%s did not answer in time"
+                                    : "no connection to %s: it did not answer in time",
+                           host);
     case CURLE_PEER_FAILED_VERIFICATION:
     case CURLE_SSL_CONNECT_ERROR:
     case CURLE_SSL_CACERT_BADFILE:
@@ -302,12 +309,19 @@ static enum net_fault send_to(struct net_client *n, struct exchange *x, const st
                               size_t which, int64_t left_ms) {
     bool cancelled = false;
     long status = 0;
+    curl_off_t begun_us = 0;
+    int64_t connect = x->r->connect_ms > 0 ? x->r->connect_ms : CONNECT_MS;
+    /* One that lets packets vanish must leave time for the next. */
+    if (which + 1 < t->addresses.n && left_ms > 0 && connect > left_ms / 2)
+        connect = left_ms / 2 + 1;
     struct curl_slist *headers = header_list(x->r);
     struct curl_slist *pinned = pin(&t->addresses.items[which], t->port);
-    prepare(n->easy, x, headers, pinned, left_ms);
+    prepare(n->easy, x, headers, pinned, connect, left_ms);
     CURLcode rc = perform(n, &cancelled);
     curl_easy_getinfo(n->easy, CURLINFO_RESPONSE_CODE, &status);
+    curl_easy_getinfo(n->easy, CURLINFO_PRETRANSFER_TIME_T, &begun_us);
     x->out->status = (int)status;
+    x->begun = begun_us > 0;
     curl_easy_reset(n->easy); /* before the lists go that it points to */
     curl_slist_free_all(headers);
     curl_slist_free_all(pinned);
@@ -316,7 +330,7 @@ static enum net_fault send_to(struct net_client *n, struct exchange *x, const st
 
 enum net_fault net_send(struct net_client *n, const struct net_request *r, struct net_answer *out) {
     struct target t;
-    struct target_rules how = rules(r->trusted);
+    struct target_rules how = rules(r->trusted, r->total_ms);
     int64_t end = clock_mono_ms() + r->total_ms;
     net_answer_free(out);
     *out = (struct net_answer){0};
@@ -329,7 +343,7 @@ enum net_fault net_send(struct net_client *n, const struct net_request *r, struc
         if (r->total_ms > 0 && left <= 0)
             return problem_set(&out->problem, NET_TIMEOUT, "%s did not answer in time", t.host);
         fault = send_to(n, &x, &t, i, left);
-        if (fault != NET_CONNECT)
+        if (fault != NET_CONNECT && (fault != NET_TIMEOUT || x.begun))
             break;
     }
     return fault;

@@ -120,9 +120,10 @@ static bool start(struct question *q) {
     return rc == 0;
 }
 
+/* By the monotonic clock: a wall clock that is set back would make it long. */
 static void wait_a_little(struct question *q) {
     struct timespec at;
-    clock_gettime(CLOCK_REALTIME, &at);
+    clock_gettime(CLOCK_MONOTONIC, &at);
     at.tv_nsec += LOOK_MS * 1000000L;
     if (at.tv_nsec >= 1000000000L) {
         at.tv_sec++;
@@ -138,8 +139,12 @@ int resolve(const char *host, int64_t within_ms, const atomic_bool *cancel, stru
         return 0;
     int64_t end = clock_mono_ms() + within_ms;
     struct question *q = mem_alloc(sizeof *q);
+    pthread_condattr_t monotonic;
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     pthread_mutex_init(&q->lock, NULL);
-    pthread_cond_init(&q->answered, NULL);
+    pthread_cond_init(&q->answered, &monotonic);
+    pthread_condattr_destroy(&monotonic);
     q->host = mem_strdup(host);
     if (!start(q)) {
         question_free(q);

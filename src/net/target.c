@@ -14,7 +14,6 @@
 #include "quern/metric/metric.h"
 
 #define URL_MAX 8192
-#define RESOLVE_MS 10000
 
 enum net_fault problem_set(struct net_problem *p, enum net_fault fault, const char *fmt, ...) {
     va_list ap;
@@ -141,7 +140,7 @@ enum net_fault target_find(const char *url, const struct target_rules *r, struct
     if (fault != NET_OK)
         return fault;
     const char *why = NULL;
-    if (resolve(out->host, RESOLVE_MS, r->cancel, &out->addresses, &why) != 0)
+    if (resolve(out->host, r->within_ms, r->cancel, &out->addresses, &why) != 0)
         return r->cancel && atomic_load(r->cancel)
                    ? problem_set(p, NET_CANCELLED, "the daemon is stopping")
                    : problem_set(p, NET_RESOLVE, "%s cannot be resolved: %s", out->host, why);

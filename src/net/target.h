@@ -4,17 +4,21 @@
 /* Target: where a URL leads, after every question that can be asked without a connection. */
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "quern/net/net.h"
 #include "resolve.h"
 
 struct guard;
 
+#define RESOLVE_MS 10000 /* nobody waits longer for a name */
+
 struct target_rules {
     const struct guard *guard;
     bool allow_http;
     bool trusted;
     const atomic_bool *cancel;
+    int64_t within_ms; /* for the look-up of the host */
 };
 struct target {
     char host[256]; /* without brackets */

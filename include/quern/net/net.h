@@ -66,7 +66,7 @@ struct net_request {
      * connections are kept for the next request of the client. */
     bool trusted;
     uint64_t cap;       /* bytes of an answer */
-    int64_t connect_ms; /* 0: 10 s */
+    int64_t connect_ms; /* 0: 10 s; per address of the host */
     int64_t total_ms;   /* 0: no end, but 60 s without a byte are one */
     /* Takes the body bit by bit instead of answer.body; false breaks off. */
     bool (*take)(void *arg, const char *data, size_t n);

@@ -291,6 +291,77 @@ static void names_that_change_their_mind(void) {
     net_answer_free(&a);
 }
 
+static int deaf_first(const char *host, struct addresses *out, const char **why) {
+    (void)host;
+    (void)why;
+    put_v4(out, "127.0.0.2");
+    put_v4(out, "127.0.0.1");
+    return 0;
+}
+static int twice(const char *host, struct addresses *out, const char **why) {
+    (void)host;
+    (void)why;
+    put_v4(out, "127.0.0.1");
+    put_v4(out, "127.0.0.1");
+    return 0;
+}
+static int slow(const char *host, struct addresses *out, const char **why) {
+    (void)host;
+    (void)why;
+    clock_sleep_ms(1500);
+    put_v4(out, "127.0.0.1");
+    return 0;
+}
+
+/* Nobody accepts, and the queue is full: further packets vanish, as behind some firewalls. */
+static void deafen(int fds[8]) {
+    struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
+    inet_pton(AF_INET, "127.0.0.2", &a.sin_addr);
+    memset(fds, 0xff, 8 * sizeof *fds);
+    fds[0] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    REQUIRE(bind(fds[0], (struct sockaddr *)&a, sizeof a) == 0 && listen(fds[0], 0) == 0);
+    for (int i = 1; i < 8; i++) {
+        fds[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        (void)!connect(fds[i], (struct sockaddr *)&a, sizeof a);
+    }
+}
+
+static void hosts_of_several_addresses(void) {
+    struct net_answer a = {0};
+    char url[64];
+    int fds[8];
+    open_net("two.example", true);
+    snprintf(url, sizeof url, "http://two.example:%d/x", port);
+    deafen(fds);
+    resolve_by(deaf_first);
+    CHECK_INT(call(url, &a, 1000, 2000), NET_OK);
+    CHECK_INT(a.status, 201);
+    for (int i = 0; i < 8; i++)
+        close(fds[i]);
+    /* What was sent once is not sent again elsewhere. */
+    resolve_by(twice);
+    snprintf(url, sizeof url, "http://two.example:%d/hang", port);
+    int before = atomic_load(&calls);
+    CHECK_INT(call(url, &a, 1000, 1000), NET_TIMEOUT);
+    CHECK_INT(atomic_load(&calls) - before, 1);
+    resolve_by(NULL);
+    net_answer_free(&a);
+}
+
+static void looking_up_counts_as_time(void) {
+    struct net_answer a = {0};
+    char url[64];
+    open_net("two.example", true);
+    snprintf(url, sizeof url, "http://two.example:%d/x", port);
+    resolve_by(slow);
+    int64_t began = clock_mono_ms();
+    CHECK_INT(call(url, &a, 1000, 200), NET_RESOLVE);
+    CHECK_HAS(a.problem.text, "no answer in time");
+    CHECK(clock_mono_ms() - began < 1000);
+    resolve_by(NULL);
+    net_answer_free(&a);
+}
+
 static bool take(void *arg, const char *data, size_t n) {
     size_t *all = arg;
     (void)data;
@@ -346,6 +417,8 @@ int main(void) {
     RUN(bounds);
     RUN(retry_after);
     RUN(names_that_change_their_mind);
+    RUN(looking_up_counts_as_time);
+    RUN(hosts_of_several_addresses);
     RUN(trusted);
     RUN(cancelled);
     atomic_store(&done, true);
