@@ -4,6 +4,7 @@
 #include <string.h>
 #include <zlib.h>
 
+#include "convention.h"
 #include "otlp.h"
 #include "quern/access/access.h"
 #include "quern/base/arena.h"
@@ -142,14 +143,17 @@ static int write_spans(struct ctx *c, void *arg) {
     return rc;
 }
 
-static int read_spans(struct ctx *c, const json_t *trees, struct intake *in) {
+static int read_spans(struct ctx *c, const struct otlp *from, struct intake *in) {
     size_t i;
     json_t *tree;
     int rc = 0;
-    in->n = json_array_size(trees);
+    in->n = json_array_size(from->spans);
     in->spans = ARENA_ARRAY(c->arena, struct span, in->n ? in->n : 1);
-    json_array_foreach(trees, i, tree) {
+    json_array_foreach(from->spans, i, tree) {
+        if (rc == 0)
+            convention_apply(c, tree);
         rc = rc ? rc : span_read(c, tree, &in->spans[i]);
+        in->spans[i].resource = json_array_get(from->resources, i);
     }
     if (rc == 0)
         qsort(in->spans, in->n, sizeof *in->spans, by_trace);
@@ -162,7 +166,7 @@ int api_otlp(struct ctx *c, const void *input, void *out) {
     size_t type_len = strcspn(c->content_type, "; ");
     const char *type = arena_strndup(c->arena, c->content_type, type_len), *data;
     bool json = str_ieq(type, "application/json");
-    struct json_t *trees = NULL;
+    struct otlp told = {0};
     size_t n;
     (void)input;
     (void)out;
@@ -178,10 +182,10 @@ int api_otlp(struct ctx *c, const void *input, void *out) {
                                                c->content_type)));
     int rc = unpack(c, &data, &n);
     if (rc == 0)
-        rc = json ? otlp_from_json(c, data, n, &trees) : otlp_from_protobuf(c, data, n, &trees);
-    if (rc == 0 && !json_array_size(trees))
+        rc = json ? otlp_from_json(c, data, n, &told) : otlp_from_protobuf(c, data, n, &told);
+    if (rc == 0 && !told.senders)
         rc = fail(c, ERR_INVALID, "Invalid OpenTelemetry format - no spans found");
-    rc = rc ? rc : read_spans(c, trees, &in);
+    rc = rc ? rc : read_spans(c, &told, &in);
     if (rc != 0)
         return tell_failure(c, rc);
     rc = db_write(database, c, write_spans, &in);

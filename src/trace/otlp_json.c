@@ -13,7 +13,8 @@
 
 struct read {
     struct ctx *c;
-    json_t *spans;
+    json_t *spans, *resources;
+    json_t *resource; /* of the spans that are read now */
     const char *why;
 };
 
@@ -168,6 +169,7 @@ static void span(struct read *r, const json_t *from) {
     const json_t *parent = member(from, "parentSpanId", "parent_span_id");
     const json_t *end = member(from, "endTimeUnixNano", "end_time_unix_nano");
     json_array_append_new(r->spans, out);
+    json_array_append(r->resources, r->resource);
     if (json_array_size(r->spans) > OTLP_SPANS_MAX)
         fault(r, "there are too many spans in one request");
     json_object_set_new(out, "trace_id", id(r, member(from, "traceId", "trace_id"), 16));
@@ -191,18 +193,23 @@ static void drop(void *tree) {
     json_decref(tree);
 }
 
-int otlp_from_json(struct ctx *c, const char *text, size_t n, struct json_t **spans) {
-    struct read r = {.c = c, .spans = json_array()};
+int otlp_from_json(struct ctx *c, const char *text, size_t n, struct otlp *out) {
+    struct read r = {.c = c, .spans = json_array(), .resources = json_array()};
     struct json_t *tree = NULL;
-    json_t *resource, *scope, *one;
+    json_t *sender, *scope, *one;
     size_t i, j, k;
     arena_defer(c->arena, drop, r.spans);
-    *spans = r.spans;
+    arena_defer(c->arena, drop, r.resources);
+    *out = (struct otlp){.spans = r.spans, .resources = r.resources};
     int rc = json_parse(c, DIALECT_PROBLEM, text, n, &tree);
     if (rc != 0)
         return rc;
-    json_array_foreach(member(tree, "resourceSpans", "resource_spans"), i, resource) {
-        json_array_foreach(member(resource, "scopeSpans", "scope_spans"), j, scope) {
+    json_array_foreach(member(tree, "resourceSpans", "resource_spans"), i, sender) {
+        const json_t *resource = json_object_get(sender, "resource");
+        out->senders++;
+        r.resource = attributes(&r, json_object_get(resource, "attributes"), 1);
+        arena_defer(c->arena, drop, r.resource);
+        json_array_foreach(member(sender, "scopeSpans", "scope_spans"), j, scope) {
             json_array_foreach(json_object_get(scope, "spans"), k, one) {
                 if (!r.why)
                     span(&r, one);

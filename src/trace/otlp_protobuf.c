@@ -12,7 +12,9 @@
 
 struct read {
     struct ctx *c;
-    json_t *spans;
+    json_t *spans, *resources;
+    json_t *resource; /* of the spans that are read now */
+    size_t senders;
     const char *why; /* NULL: no fault yet */
 };
 
@@ -253,6 +255,7 @@ static void span(struct read *r, struct wire w) {
     json_t *out = json_object();
     struct wire_field f;
     json_array_append_new(r->spans, out);
+    json_array_append(r->resources, r->resource);
     if (json_array_size(r->spans) > OTLP_SPANS_MAX)
         fault(r, "there are too many spans in one request");
     while (!r->why && wire_next(&w, &f))
@@ -263,18 +266,11 @@ static void span(struct read *r, struct wire w) {
         json_object_set_new(out, "status", json_object());
 }
 
-/* ResourceSpans (field 1) hold ScopeSpans (2), these hold Spans (2). */
-static void level(struct read *r, struct wire w, unsigned depth) {
-    static const uint32_t field[] = {1, 2, 2};
+static void scope(struct read *r, struct wire w) {
     struct wire_field f;
-    while (!r->why && wire_next(&w, &f)) {
-        if (f.number != field[depth] || f.type != 2)
-            continue;
-        if (depth == 2)
+    while (!r->why && wire_next(&w, &f))
+        if (f.number == 2 && f.type == 2)
             span(r, f.sub);
-        else
-            level(r, f.sub, depth + 1);
-    }
     if (w.bad)
         fault(r, "it is cut off");
 }
@@ -283,10 +279,39 @@ static void drop(void *tree) {
     json_decref(tree);
 }
 
-int otlp_from_protobuf(struct ctx *c, const void *data, size_t n, struct json_t **spans) {
-    struct read r = {.c = c, .spans = json_array()};
+/* The resource (field 1) may stand behind its spans (2). */
+static void sender(struct read *r, struct wire w) {
+    struct wire again = w;
+    struct wire_field f;
+    r->senders++;
+    r->resource = NULL;
+    while (!r->why && wire_next(&again, &f))
+        if (f.number == 1 && f.type == 2) {
+            r->resource = key_values(r, f.sub, 1, 1);
+            arena_defer(r->c->arena, drop, r->resource);
+        }
+    if (!r->resource) {
+        r->resource = json_array();
+        arena_defer(r->c->arena, drop, r->resource);
+    }
+    while (!r->why && wire_next(&w, &f))
+        if (f.number == 2 && f.type == 2)
+            scope(r, f.sub);
+    if (again.bad)
+        fault(r, "it is cut off");
+}
+
+int otlp_from_protobuf(struct ctx *c, const void *data, size_t n, struct otlp *out) {
+    struct read r = {.c = c, .spans = json_array(), .resources = json_array()};
+    struct wire w = wire_over(data, n);
+    struct wire_field f;
     arena_defer(c->arena, drop, r.spans);
-    level(&r, wire_over(data, n), 0);
-    *spans = r.spans;
+    arena_defer(c->arena, drop, r.resources);
+    while (!r.why && wire_next(&w, &f))
+        if (f.number == 1 && f.type == 2)
+            sender(&r, f.sub);
+    if (w.bad)
+        fault(&r, "it is cut off");
+    *out = (struct otlp){.spans = r.spans, .resources = r.resources, .senders = r.senders};
     return r.why ? fail(c, ERR_INVALID, "Invalid OpenTelemetry protobuf format: %s.", r.why) : 0;
 }

@@ -13,7 +13,7 @@ static void drop(void *tree) {
     json_decref(tree);
 }
 
-static json_t *on_arena(struct ctx *c, json_t *tree) {
+struct json_t *span_keep(struct ctx *c, struct json_t *tree) {
     if (tree)
         arena_defer(c->arena, drop, tree);
     return tree;
@@ -57,7 +57,7 @@ int span_read(struct ctx *c, const struct json_t *tree, struct span *out) {
     if (out->start_ns < 0 || out->end_ns < 0)
         return fail_field(c, ERR_INVALID, "start_time_unix_nano",
                           "A span's times must be nanoseconds since 1970.");
-    const json_t *type = span_attribute(c, out, "mlflow.spanType");
+    const json_t *type = span_attribute(c, out, SPAN_TYPE);
     out->type = json_is_string(type) ? json_string_value(type) : "";
     char *text = json_dumps(tree, JSON_COMPACT);
     if (!text)
@@ -100,8 +100,7 @@ struct json_t *span_plain(const struct json_t *value) {
     return json_incref(v);
 }
 
-/* A text that is JSON itself counts as what it holds. */
-static json_t *unwrap(json_t *v) {
+struct json_t *span_unwrap(struct json_t *v) {
     json_t *inner =
         json_is_string(v) ? json_loads(json_string_value(v), JSON_DECODE_ANY, NULL) : NULL;
     if (inner)
@@ -118,7 +117,7 @@ struct json_t *span_attribute(struct ctx *c, const struct span *s, const char *k
             break;
         }
     }
-    return on_arena(c, unwrap(out));
+    return span_keep(c, span_unwrap(out));
 }
 
 const char *span_attribute_text(struct ctx *c, const struct span *s, const char *key) {

@@ -10,7 +10,12 @@
 struct ctx;
 struct json_t;
 
-/* Attributes of what a model took; objects. */
+/* Attributes that mean something; the last two are objects. */
+#define SPAN_TYPE "mlflow.spanType"
+#define SPAN_INPUTS "mlflow.spanInputs"
+#define SPAN_OUTPUTS "mlflow.spanOutputs"
+#define SPAN_MODEL "mlflow.llm.model"
+#define SPAN_PROVIDER "mlflow.llm.provider"
 #define SPAN_TOKENS "mlflow.chat.tokenUsage"
 #define SPAN_COST "mlflow.llm.cost"
 
@@ -23,7 +28,8 @@ struct span {
     int64_t start_ns;
     int64_t end_ns; /* 0: not ended */
     const struct json_t *tree;
-    const char *content; /* the tree as text */
+    const struct json_t *resource; /* attributes of what sent it; NULL: none */
+    const char *content;           /* the tree as text */
 };
 
 /* Checks the tree and fills *out. */
@@ -36,6 +42,12 @@ const char *span_attribute_text(struct ctx *c, const struct span *s, const char 
 
 /* {"int_value": 1} is 1; a new reference. */
 struct json_t *span_plain(const struct json_t *value);
+/* A text that is JSON itself becomes what it holds; takes the value. */
+struct json_t *span_unwrap(struct json_t *value);
+/* A value as text of JSON, which MLflow's exporters send as it is; takes the value. */
+struct json_t *span_json_text(struct json_t *value);
+/* The tree goes with the arena. */
+struct json_t *span_keep(struct ctx *c, struct json_t *tree);
 /* A tree in the form of a client's traces.json; a new reference. */
 struct json_t *span_file_form(struct ctx *c, const char *trace_id, const struct json_t *tree);
 

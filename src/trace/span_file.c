@@ -12,7 +12,7 @@
 
 #define REQUEST_ID "mlflow.traceRequestId"
 
-static json_t *as_json_text(json_t *v) {
+struct json_t *span_json_text(struct json_t *v) {
     json_t *out = NULL;
     if (json_is_string(
             v)) { /* JSON already, as MLflow's exporters write; a bare number is a text */
@@ -35,7 +35,7 @@ static json_t *by_name(const json_t *list, bool texts) {
     json_array_foreach(list, i, item) {
         const char *key = json_string_value(json_object_get(item, "key"));
         json_t *v = span_plain(json_object_get(item, "value"));
-        json_object_set_new(out, key ? key : "", texts ? as_json_text(v) : v);
+        json_object_set_new(out, key ? key : "", texts ? span_json_text(v) : v);
     }
     return out;
 }

@@ -56,15 +56,24 @@ int span_put(struct ctx *c, int64_t row, const struct span *s) {
                 " output_cost = excluded.output_cost, total_cost = excluded.total_cost,"
                 " tokens = excluded.tokens",
                 "isssssiisssssss", row, s->span_id, s->parent_id, s->name, s->type, s->status,
-                s->start_ns, s->end_ns, s->content, text_attribute(c, s, "mlflow.llm.model"),
-                text_attribute(c, s, "mlflow.llm.provider"), cost_of(c, cost, "input_cost"),
+                s->start_ns, s->end_ns, s->content, text_attribute(c, s, SPAN_MODEL),
+                text_attribute(c, s, SPAN_PROVIDER), cost_of(c, cost, "input_cost"),
                 cost_of(c, cost, "output_cost"), cost_of(c, cost, "total_cost"), tokens_of(c, s));
     return rc < 0 ? rc : 0;
 }
 
+/* The beginning of its JSON text. */
 static const char *preview(struct ctx *c, const struct span *s, const char *key) {
-    const char *text = span_attribute_text(c, s, key);
-    return text ? arena_strndup(c->arena, text, utf8_prefix(text, PREVIEW_MAX)) : NULL;
+    const json_t *item;
+    size_t i;
+    json_array_foreach(json_object_get(s->tree, "attributes"), i, item) {
+        const json_t *value = json_object_get(item, "value");
+        if (str_eq(json_string_value(json_object_get(item, "key")), key)) {
+            const char *text = json_string_value(span_keep(c, span_json_text(span_plain(value))));
+            return text ? arena_strndup(c->arena, text, utf8_prefix(text, PREVIEW_MAX)) : NULL;
+        }
+    }
+    return NULL;
 }
 
 static const struct span *root_of(const struct span *spans, size_t n) {
@@ -100,6 +109,24 @@ static int put_first(struct ctx *c, int64_t row, const char *metadata, const cha
                : trace_put_metadata(c, row, metadata, trace_value(c, text));
 }
 
+/* Of the first span whose sender tells any; MLflow's own tags are out of reach. */
+static int put_resource_tags(struct ctx *c, int64_t row, const struct span *spans, size_t n) {
+    size_t i = 0, k;
+    json_t *item;
+    int rc = 0;
+    while (i < n && !json_array_size(spans[i].resource))
+        i++;
+    json_array_foreach(i < n ? spans[i].resource : NULL, k, item) {
+        const char *key = json_string_value(json_object_get(item, "key"));
+        const struct span sender = {.tree = span_keep(c, json_pack("{s:[O]}", "attributes", item))};
+        bool ours = !key || !*key || strncmp(key, "mlflow.", 7) == 0 ||
+                    strncmp(key, "telemetry.sdk.", 14) == 0 || utf8_count(key) > TRACE_KEY_MAX;
+        if (rc == 0 && !ours)
+            rc = trace_put_tag(c, row, key, trace_value(c, span_attribute_text(c, &sender, key)));
+    }
+    return rc;
+}
+
 static int put_root_tags(struct ctx *c, int64_t row, const struct span *root) {
     json_t *item;
     size_t i;
@@ -125,9 +152,9 @@ static int guess_from_root(struct ctx *c, struct trace_info *t, bool told,
     if (!told || str_eq(t->state, "IN_PROGRESS") || str_eq(t->state, "STATE_UNSPECIFIED"))
         t->state = str_eq(root->status, "ERROR") ? "ERROR" : root->end_ns ? "OK" : "IN_PROGRESS";
     if (!t->request_preview)
-        t->request_preview = preview(c, root, "mlflow.spanInputs");
+        t->request_preview = preview(c, root, SPAN_INPUTS);
     if (!t->response_preview)
-        t->response_preview = preview(c, root, "mlflow.spanOutputs");
+        t->response_preview = preview(c, root, SPAN_OUTPUTS);
     return rc;
 }
 
@@ -145,6 +172,7 @@ static int guess(struct ctx *c, struct trace_info *t, const struct span *spans, 
     rc = usage_put(c, t->row, told, spans, n);
     rc = rc ? rc : put_first(c, t->row, "mlflow.trace.session", session, spans, n);
     rc = rc ? rc : put_first(c, t->row, "mlflow.trace.user", user, spans, n);
+    rc = rc ? rc : put_resource_tags(c, t->row, spans, n);
     if (rc == 0 && root)
         rc = guess_from_root(c, t, told, root);
     return rc ? rc : trace_update(c, t, false);
@@ -177,13 +205,7 @@ int span_store(struct ctx *c, int64_t experiment, const char *location, const ch
                       "i", t.row);
     rc = rc < 0 ? rc : guess(c, &t, spans, n);
     rc = rc ? rc : trace_put_tag(c, t.row, SPANS_LOCATION, "TRACKING_STORE");
-    if (rc == 0 && run_id) {
-        bool sourced = false;
-        rc = trace_has(c, t.row, false, "mlflow.sourceRun", &sourced);
-        if (rc == 0 && !sourced)
-            rc = trace_put_metadata(c, t.row, "mlflow.sourceRun", run_id);
-    }
-    return rc;
+    return rc == 0 && run_id && root_of(spans, n) ? trace_link_run(c, t.row, run_id) : rc;
 }
 
 static void drop(void *tree) {

@@ -137,7 +137,7 @@ def protobuf(s):
         same([x["name"] for x in t["spans"]], ["root", "child"])
         same((info["state"], info["request_time"], info["execution_duration"]),
              ("ERROR", "2023-11-14T22:13:20Z", "0.009s"))
-        same((info["request_preview"], info["response_preview"]), ('{"q": "hi"}', "plain"))
+        same((info["request_preview"], info["response_preview"]), ('{"q": "hi"}', '"plain"'))
         same(info["tags"]["mlflow.traceName"], "root")
         same(info["tags"]["mlflow.trace.spansLocation"], "TRACKING_STORE")
         same(info["trace_metadata"]["mlflow.trace.tokenUsage"],
@@ -198,7 +198,7 @@ def described_by_spans(s):
     info = get(s, tid)["trace_info"]
     same((info["state"], info["request_time"], info["execution_duration"]), ("OK", "2023-11-14T22:13:20Z", "0.009s"))
     same({k: v for k, v in info["tags"].items() if not k.startswith("mlflow.") or k == "mlflow.traceName"},
-         {"team": "blue", "mlflow.traceName": "given"})
+         {"team": "blue", "mlflow.traceName": "given", "service.name": "svc"})
     same((info["trace_metadata"]["mlflow.trace.session"], info["trace_metadata"]["mlflow.trace.user"]), ("s1", "u1"))
     raw, tid = ids(41)
     event = field(11, varint(1 << 3 | 1) + struct.pack("<Q", T0 + 1) + field(2, b"ev") + field(3, pair("a", 1)))
@@ -212,6 +212,101 @@ def described_by_spans(s):
                  "links": [{"trace_id": ids(9)[1], "span_id": "01" * 8, "attributes": {"k": "v"}}],
                  "attributes": {"t": '"\u00fc"', "b": "true", "l": '[1, "x"]', "m": '{"a": 2}', "json": '{"a":1}', "n": '"5"',
                                 "mlflow.traceRequestId": f'"{tid}"'}}])
+
+
+# What instrumentation of other makers says, and what of MLflow's is made of it.
+CONVENTIONS = [
+    ({"gen_ai.operation.name": "chat", "gen_ai.request.model": "m-1", "gen_ai.response.model": "m-2", "gen_ai.provider.name": "maker",
+      "gen_ai.usage.input_tokens": 10, "gen_ai.usage.output_tokens": 5, "gen_ai.usage.cache_read.input_tokens": 2,
+      "gen_ai.input.messages": '[{"role": "user", "parts": []}]', "gen_ai.output.messages": '[{"role": "assistant"}]',
+      "gen_ai.tool.definitions": '[{"name": "t"}]'},
+     {"mlflow.spanType": "CHAT_MODEL", "mlflow.llm.model": "m-2", "mlflow.llm.provider": "maker",
+      "mlflow.chat.tokenUsage": {"input_tokens": 10, "output_tokens": 5, "total_tokens": 15, "cache_read_input_tokens": 2},
+      "mlflow.spanInputs": [{"role": "user", "parts": []}], "mlflow.spanOutputs": [{"role": "assistant"}], "mlflow.chat.tools": [{"name": "t"}]}),
+    ({"openinference.span.kind": "RETRIEVER", "input.value": "where?", "output.value": '{"docs": [1.1], "model": "inner"}',
+      "llm.token_count.prompt": 3, "llm.token_count.total": 9, "gen_ai.usage.input_tokens": 77},
+     {"mlflow.spanType": "RETRIEVER", "mlflow.spanInputs": "where?", "mlflow.spanOutputs": {"docs": [1.1], "model": "inner"},
+      "mlflow.chat.tokenUsage": {"input_tokens": 3, "total_tokens": 9}, "mlflow.llm.model": "inner"}),
+    ({"traceloop.span.kind": "workflow", "gen_ai.prompt.0.content": "hello", "gen_ai.completion.12.content": "bye", "gen_ai.system": "maker",
+      "gen_ai.usage.prompt_tokens": "4", "gen_ai.usage.completion_tokens": "6"},
+     {"mlflow.spanType": "WORKFLOW", "mlflow.spanInputs": "hello", "mlflow.spanOutputs": "bye", "mlflow.llm.provider": "maker",
+      "mlflow.chat.tokenUsage": {"input_tokens": 4, "output_tokens": 6, "total_tokens": 10}}),
+    ({"lmnr.span.type": "EXECUTOR", "lmnr.span.input": "[]", "lmnr.span.output": "7"}, {"mlflow.spanType": "AGENT", "mlflow.spanOutputs": "7"}),
+    ({"langfuse.observation.type": "tool", "langfuse.observation.input": '{"a": 1}'}, {"mlflow.spanType": "TOOL", "mlflow.spanInputs": {"a": 1}}),
+    ({"gcp.vertex.agent.llm_request": '{"model": "gem"}'}, {"mlflow.spanInputs": {"model": "gem"}, "mlflow.llm.model": "gem"}),
+    # MLflow's own words count.
+    ({"mlflow.spanType": "UNKNOWN", "gen_ai.operation.name": "execute_tool", "mlflow.spanInputs": '{"model": "x"}', "input.value": "no",
+      "mlflow.llm.model": "own", "mlflow.chat.tokenUsage": '{"total_tokens": 1}', "gen_ai.usage.input_tokens": 10},
+     {"mlflow.spanType": "TOOL", "mlflow.spanInputs": {"model": "x"}, "mlflow.llm.model": "own", "mlflow.chat.tokenUsage": {"total_tokens": 1}}),
+    ({"mlflow.spanType": "LLM", "openinference.span.kind": "TOOL", "output.value": "", "gen_ai.request.model": ""}, {"mlflow.spanType": "LLM"}),
+    ({"gen_ai.operation.name": "new_one", "gen_ai.prompt.x.content": "no", "gen_ai.usage.input_tokens": "many"}, {}),
+]
+
+
+def told_in(file):
+    """Of a span of traces.json what these conventions can tell."""
+    names = {k for _, want in CONVENTIONS for k in want}
+
+    def unwrapped(text):
+        try:
+            return json.loads(text)
+        except ValueError:
+            return text
+    out = {k: unwrapped(v) for k, v in file["attributes"].items() if k in names}
+    return {k: v for k, v in out.items() if (k, v) != ("mlflow.spanType", "UNKNOWN")}
+
+
+def conventions(s):
+    for n, (said, want) in enumerate(CONVENTIONS, 100):
+        raw, tid = ids(n)
+        same(send(s, request(span(raw, b"\x01" * 8, attributes=said))).status, 200)
+        file = s.get(f"/ajax-api/3.0/mlflow/get-trace-artifact?request_id={tid}").json["spans"][0]
+        same(told_in(file), want, said)
+        same({k for k in said if k not in file["attributes"]}, set(), "what came stays")
+    info = get(s, ids(100)[1])["trace_info"]
+    same((info["request_preview"], json.loads(info["trace_metadata"]["mlflow.trace.tokenUsage"])["total_tokens"]), ('[{"role": "user", "parts": []}]', 15))
+    raw, tid = ids(120)
+    event = [field(11, varint(1 << 3 | 1) + struct.pack("<Q", T0) + field(2, b"gen_ai." + name) + b"".join(field(3, pair(k, v)) for k, v in at.items()))
+             for name, at in ((b"system.message", {"content": "be kind"}), (b"user.message", {"content": '[{"t": 1}]'}), (b"user.message", {"content": ""}),
+                              (b"choice", {"content": "yes", "role": "bot"}), (b"choice", {"content": "no"}))]
+    send(s, request(span(raw, b"\x01" * 8, extra=b"".join(event))))
+    same(told_in(s.get(f"/ajax-api/3.0/mlflow/get-trace-artifact?request_id={tid}").json["spans"][0]),
+         {"mlflow.spanInputs": [{"role": "system", "content": "be kind"}, {"role": "user", "content": [{"t": 1}]}],
+          "mlflow.spanOutputs": [{"role": "bot", "content": "yes"}, {"role": "assistant", "content": "no"}]})
+
+
+def senders(s):
+    """The resource of spans: tags of their trace, wherever it stands in the request."""
+    at = {"service.name": "shop", "telemetry.sdk.name": "x", "mlflow.traceName": "no", "mlflow.trace.spansLocation": "no", "": "no", "k" * 251: "no",
+          "replicas": 3, "zones": ["a", "b"], "team": "resource"}
+    resource = field(1, b"".join(field(1, pair(k, v)) for k, v in at.items()))
+    raw, tid = ids(130)
+    spans = field(2, field(2, span(raw, b"\x01" * 8, name="root", attributes={"mlflow.traceTag.team": "root"})))
+    for body in (resource + spans, spans + resource):
+        same(send(s, field(1, body)).status, 200)
+        tags = get(s, tid)["trace_info"]["tags"]
+        same({k: v for k, v in tags.items() if not k.startswith("mlflow.artifact")},
+             {"service.name": "shop", "replicas": "3", "zones": '["a", "b"]', "team": "root", "mlflow.traceName": "root",
+              "mlflow.trace.spansLocation": "TRACKING_STORE"})
+        ok(s.request("DELETE", f"/api/3.0/mlflow/traces/{tid}/tags", {"key": "service.name"}))
+    sent = {"resourceSpans": [{"resource": {"attributes": [{"key": "service.name", "value": {"stringValue": "json"}}]}, "scopeSpans": [{"spans": [
+        {"traceId": ids(131)[0].hex(), "spanId": "01" * 8, "name": "j", "startTimeUnixNano": "1"}]}]}]}
+    same(send(s, json.dumps(sent).encode(), headers=JSON).status, 200)
+    same(get(s, ids(131)[1])["trace_info"]["tags"]["service.name"], "json")
+    same(send(s, field(1, resource)).status, 200, "a sender without spans")
+    same(send(s, b'{"resourceSpans":[{}]}', headers=JSON).status, 200)
+    error(send(s, b'{"resourceSpans":[]}', headers=JSON), 400, "no spans found")
+    run = ok(s.post("/api/2.0/mlflow/runs/create", {"experiment_id": "0"}))["run"]["info"]["run_id"]
+    where = [{"type": "MLFLOW_EXPERIMENT", "mlflow_experiment": {"experiment_id": "0"}}]
+
+    def of_run():
+        found = ok(s.post("/api/3.0/mlflow/traces/search", {"locations": where, "filter": f"attributes.run_id = '{run}'"}))
+        return [t["trace_id"] for t in found.get("traces", [])]
+    raw, tid = ids(132)
+    send(s, request(span(raw, b"\x02" * 8, b"\x01" * 8)), **{"x-mlflow-run-id": run})
+    same(of_run(), [], "its root has not come")
+    send(s, request(span(raw, b"\x01" * 8)), **{"x-mlflow-run-id": run})
+    same(of_run(), [tid])
 
 
 def otlp_json(s):
@@ -514,6 +609,8 @@ def main():
         protobuf(s)
         sums(s)
         described_by_spans(s)
+        conventions(s)
+        senders(s)
         otlp_json(s)
         packed(s)
         refused(s)

@@ -32,14 +32,16 @@ static void check(struct ctx *c, int rc, const json_t *spans) {
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-    struct json_t *spans = NULL;
+    struct otlp in = {0};
     struct ctx c;
     if (size < 1)
         return 0;
     ctx_begin(&c);
-    int rc = data[0] & 1 ? otlp_from_json(&c, (const char *)data + 1, size - 1, &spans)
-                         : otlp_from_protobuf(&c, data + 1, size - 1, &spans);
-    check(&c, rc, spans);
+    int rc = data[0] & 1 ? otlp_from_json(&c, (const char *)data + 1, size - 1, &in)
+                         : otlp_from_protobuf(&c, data + 1, size - 1, &in);
+    if (json_array_size(in.spans) != json_array_size(in.resources))
+        abort();
+    check(&c, rc, in.spans);
     ctx_end(&c);
     return 0;
 }
