@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,12 +11,12 @@
 
 #define LISTENERS_MAX 16
 
-/* Filled before the lanes start, read-only from then on. */
+/* Filled at the start, by one thread; the writer may already be at work. */
 static struct {
     event_listener *fn;
     void *arg;
 } listeners[LISTENERS_MAX];
-static unsigned listener_count;
+static atomic_uint listener_count;
 
 struct told {
     const char *type, *subject;
@@ -23,16 +24,17 @@ struct told {
 };
 
 void event_listen(event_listener *fn, void *arg) {
-    if (listener_count == LISTENERS_MAX)
+    unsigned n = atomic_load(&listener_count);
+    if (n == LISTENERS_MAX)
         abort(); /* a programmer's mistake: raise LISTENERS_MAX */
-    listeners[listener_count].fn = fn;
-    listeners[listener_count].arg = arg;
-    listener_count++;
+    listeners[n].fn = fn;
+    listeners[n].arg = arg;
+    atomic_store(&listener_count, n + 1);
 }
 
 static void tell(void *arg) {
     const struct told *t = arg;
-    for (unsigned i = 0; i < listener_count; i++)
+    for (unsigned i = 0, n = atomic_load(&listener_count); i < n; i++)
         listeners[i].fn(t->type, t->subject, t->seq, listeners[i].arg);
 }
 

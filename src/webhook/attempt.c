@@ -12,6 +12,9 @@
 #include "quern/metric/metric.h"
 #include "send.h"
 
+#define LOOK_MS 100
+#define RECORD_WAIT_MS 10000
+
 static int record_op(struct ctx *c, void *arg) {
     return delivery_store_record(c, arg);
 }
@@ -20,14 +23,18 @@ static int record_op(struct ctx *c, void *arg) {
 static void record(struct ctx *c, struct db *db, const struct delivery_row *r,
                    bool (*stopping)(void)) {
     struct delivery_row copy = *r;
+    int64_t wait = LOOK_MS;
     c->now_ms = clock_wall_ms();
     while (db_write(db, c, record_op, &copy) != 0) {
         log_warn("webhook.record", "delivery %s: the outcome is not recorded: %s", r->delivery_id,
                  c->err.message ? c->err.message : "the writer is busy");
         err_clear(c);
-        if (stopping())
-            return; /* it stays pending and is sent again */
-        clock_sleep_ms(100);
+        for (int64_t slept = 0; slept < wait; slept += LOOK_MS) {
+            if (stopping())
+                return; /* it stays pending and is sent again */
+            clock_sleep_ms(LOOK_MS);
+        }
+        wait = wait < RECORD_WAIT_MS ? wait * 2 : wait;
     }
 }
 

@@ -3,6 +3,7 @@
 
 #include "quern/base/arena.h"
 #include "quern/base/id.h"
+#include "quern/base/map.h"
 #include "quern/core/ctx.h"
 #include "quern/db/db.h"
 #include "topic.h"
@@ -39,9 +40,27 @@ static int listeners_of(struct ctx *c, const struct told *e, struct strs *out) {
     return rc;
 }
 
-static int make_rows(struct ctx *c, const struct told *e, const struct topic *t) {
+/* How many deliveries of a webhook wait: asked once per fan-out, counted from then on. */
+static int waiting_of(struct ctx *c, struct map *all, const char *webhook, int64_t **n) {
+    int rc = 0;
+    *n = map_get(all, webhook);
+    if (!*n) {
+        *n = ARENA_NEW(c->arena, int64_t);
+        rc = db_get_i64(c,
+                        "SELECT count(*) FROM (SELECT 1 FROM webhook_delivery WHERE webhook = ?"
+                        " AND state = 'pending' LIMIT ?)",
+                        *n, NULL, "si", webhook, (int64_t)WAITING_MAX);
+        map_set(all, webhook, *n);
+    }
+    return rc;
+}
+
+static int make_rows(struct ctx *c, const struct told *e, const struct topic *t,
+                     struct map *waiting, int64_t *over) {
+    static const char too_many[] = "it was not sent: too many deliveries were waiting already";
     struct strs hooks;
     const char *workspace = NULL;
+    int64_t *n = NULL;
     int rc = listeners_of(c, e, &hooks);
     if (rc == 0 && hooks.n)
         rc = workspace_of(c, e->project, &workspace);
@@ -49,18 +68,25 @@ static int make_rows(struct ctx *c, const struct told *e, const struct topic *t)
     for (size_t i = 0; rc == 0 && i < hooks.n; i++) {
         char id[37];
         id_uuid(id);
-        rc = db_exec(c,
-                     "INSERT INTO webhook_delivery (delivery_id, webhook, event_seq, event, body,"
-                     " state, next_ms, created_ms, updated_ms)"
-                     " VALUES (?, ?, ?, ?, ?, 'pending', ?, ?, ?)"
-                     " ON CONFLICT (webhook, event_seq) DO NOTHING",
-                     "ssissiii", id, hooks.items[i], e->seq, t->event, body, c->now_ms, c->now_ms,
-                     c->now_ms);
+        rc = waiting_of(c, waiting, hooks.items[i], &n);
+        bool full = rc == 0 && *n >= WAITING_MAX;
+        if (rc == 0)
+            rc = db_exec(c,
+                         "INSERT INTO webhook_delivery (delivery_id, webhook, event_seq, event,"
+                         " body, state, error, next_ms, created_ms, updated_ms)"
+                         " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+                         " ON CONFLICT (webhook, event_seq) DO NOTHING",
+                         "ssissssiii", id, hooks.items[i], e->seq, t->event, body,
+                         full ? "failed" : "pending", full ? too_many : NULL, c->now_ms, c->now_ms,
+                         c->now_ms);
+        *n += !full;
+        *over += full;
     }
     return rc;
 }
 
-int delivery_store_fan_out(struct ctx *c, int64_t most, bool *more) {
+int delivery_store_fan_out(struct ctx *c, int64_t most, bool *more, int64_t *over) {
+    struct map *waiting = map_new();
     struct told *events = ARENA_ARRAY(c->arena, struct told, (size_t)most);
     size_t n = 0;
     struct stmt *st = db_query(c,
@@ -76,11 +102,13 @@ int delivery_store_fan_out(struct ctx *c, int64_t most, bool *more) {
                                     .data = stmt_text(c, st, 3),
                                     .at_ms = stmt_i64(st, 4)};
     *more = (int64_t)n == most;
+    *over = 0;
     for (size_t i = 0; rc == 0 && i < n; i++) {
         const struct topic *t = topic_of(events[i].type);
         if (t)
-            rc = make_rows(c, &events[i], t);
+            rc = make_rows(c, &events[i], t, waiting, over);
     }
+    map_free(waiting, NULL);
     return rc || n == 0 ? rc
                         : db_exec(c, "UPDATE webhook_cursor SET seq = ?", "i", events[n - 1].seq);
 }
@@ -188,6 +216,18 @@ int delivery_store_next(struct ctx *c, int64_t after_ms, int64_t *next_ms, bool 
                       "SELECT next_ms FROM webhook_delivery WHERE state = 'pending'"
                       " AND next_ms > ? ORDER BY next_ms LIMIT 1",
                       next_ms, found, "i", after_ms);
+}
+
+int delivery_store_stranded(struct ctx *c, int64_t after_ms, bool *found) {
+    int64_t next = 0;
+    return delivery_store_next(c, after_ms, &next, found);
+}
+
+int delivery_store_rescue(struct ctx *c, int64_t after_ms) {
+    return db_exec(c,
+                   "UPDATE webhook_delivery SET next_ms = ? WHERE state = 'pending'"
+                   " AND next_ms > ?",
+                   "ii", c->now_ms, after_ms);
 }
 
 int delivery_store_pending(struct ctx *c, int64_t *n) {

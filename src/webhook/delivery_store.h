@@ -29,9 +29,13 @@ struct delivery_job {
     bool wanted; /* still pending, and the webhook active */
 };
 
+/* One webhook's deliveries that may wait at once, so that a receiver that is down for days does not
+ * fill the disk: what comes on top is written down as failed, and can be delivered anew. */
+#define WAITING_MAX 10000
+
 /* Makes the rows for at most `most` further events and moves the cursor. *more: there may be
- * others. Runs inside a write. */
-int delivery_store_fan_out(struct ctx *c, int64_t most, bool *more);
+ * others; *over: rows past WAITING_MAX. Runs inside a write. */
+int delivery_store_fan_out(struct ctx *c, int64_t most, bool *more, int64_t *over);
 int delivery_store_anybody(struct ctx *c, bool *active); /* is there an active webhook? */
 
 int delivery_store_job(struct ctx *c, int64_t id, struct delivery_job *out, bool *found);
@@ -43,6 +47,9 @@ int delivery_store_due(struct ctx *c, int64_t now_ms, struct pairs *out);
 int delivery_store_due_of(struct ctx *c, const char *webhook, int64_t now_ms, int64_t most,
                           int64_t *ids, size_t *n);
 int delivery_store_next(struct ctx *c, int64_t after_ms, int64_t *next_ms, bool *found);
+/* No attempt is planned so far ahead: the clock was set back since. Makes them due. */
+int delivery_store_stranded(struct ctx *c, int64_t after_ms, bool *found);
+int delivery_store_rescue(struct ctx *c, int64_t after_ms);
 int delivery_store_pending(struct ctx *c, int64_t *n);
 
 int delivery_store_list(struct ctx *c, const char *webhook, const char *state, int64_t limit,

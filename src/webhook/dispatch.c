@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "dispatch.h"
 
+#include <inttypes.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -22,6 +23,7 @@
 #include "quern/metric/metric.h"
 #include "quern/net/net.h"
 #include "quern/webhook/webhook.h"
+#include "send.h"
 #include "topic.h"
 
 #define WORKERS_MAX 64
@@ -200,11 +202,12 @@ static int assign(struct ctx *c) {
 
 struct fan_out {
     bool more;
+    int64_t over;
 };
 
 static int fan_out_op(struct ctx *c, void *arg) {
     struct fan_out *f = arg;
-    return delivery_store_fan_out(c, EVENTS_PER_WRITE, &f->more);
+    return delivery_store_fan_out(c, EVENTS_PER_WRITE, &f->more, &f->over);
 }
 
 static int fan_out(void) {
@@ -217,9 +220,17 @@ static int fan_out(void) {
         if (rc)
             log_warn("webhook.events", "deliveries are not made yet: %s",
                      c.err.message ? c.err.message : "the writer is busy");
+        else if (f.over)
+            log_warn("webhook.over",
+                     "%" PRId64 " deliveries failed at once: %d wait for their receivers already",
+                     f.over, WAITING_MAX);
         ctx_end(&c);
     }
     return rc;
+}
+
+static int rescue_op(struct ctx *c, void *after_ms) {
+    return delivery_store_rescue(c, *(int64_t *)after_ms);
 }
 
 static void gauge(struct ctx *c) {
@@ -234,13 +245,20 @@ static void gauge(struct ctx *c) {
 /* Milliseconds until there is something to do by itself. */
 static int64_t turn(void) {
     struct ctx c;
-    bool active = false, found = false;
+    bool active = false, found = false, stranded = false;
     int64_t next = 0, wait = IDLE_MS;
     ctx_begin(&c);
+    int64_t never = c.now_ms + 2 * LONGEST_AFTER_MS;
     int rc = db_read_begin(d.db, &c);
     if (rc == 0) {
         rc = delivery_store_anybody(&c, &active);
+        if (rc == 0)
+            rc = delivery_store_stranded(&c, never, &stranded);
         db_read_end(&c);
+    }
+    if (rc == 0 && stranded) {
+        log_warn("webhook.clock", "deliveries wait for a time far ahead: they are made now");
+        rc = db_write(d.db, &c, rescue_op, &never);
     }
     if (rc == 0 && active)
         rc = fan_out();

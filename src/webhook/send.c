@@ -16,7 +16,6 @@
 #define ANSWER_KEPT (16u << 10)
 #define FIRST_WAIT_MS 1000
 #define LONGEST_WAIT_MS 60000
-#define LONGEST_AFTER_MS 3600000
 
 const char *message_signature(struct ctx *c, const char *secret, const char *delivery_id,
                               const char *timestamp, const char *body) {

@@ -10,6 +10,7 @@ struct ctx;
 struct net_client;
 
 #define RETRIES 3
+#define LONGEST_AFTER_MS 3600000 /* no wait is longer, whatever a receiver says */
 
 struct message {
     const char *webhook, *url, *delivery_id, *body;

@@ -43,7 +43,7 @@ struct db *lanes_db(struct lanes *l);
  * of; listeners run after the commit on the writer thread and must only wake somebody. */
 int event_emit(struct ctx *c, const char *type, const char *subject_ref, const char *json_data);
 typedef void event_listener(const char *type, const char *subject_ref, int64_t seq, void *arg);
-void event_listen(event_listener *fn, void *arg); /* before lanes_start */
+void event_listen(event_listener *fn, void *arg); /* by the thread that starts the house */
 
 /* Housekeeping, inside a write: deletes at most `most` kept answers of spent idempotency keys, or
  * events made before `before_ms`. The newest event stays, so that numbers go on from it. The number
