@@ -12,6 +12,7 @@ struct ctx;
 #define GQL_SELECTIONS_MAX 1000
 #define GQL_ROOTS_MAX 10
 #define GQL_ALIASES_MAX 10
+#define GQL_ANSWER_MAX (64u << 20) /* bytes */
 
 enum gql_kind {
     GQL_NULL,

@@ -16,6 +16,7 @@
 #include "schema.h"
 
 #define READS_MAX 2000
+#define NOTES_MAX 1000
 
 struct run {
     struct ctx *c;
@@ -23,7 +24,8 @@ struct run {
     struct gql_input input;
     struct json_writer w;
     struct buf errors; /* JSON texts, comma-separated */
-    unsigned reads;
+    unsigned reads, notes;
+    bool full; /* the answer has outgrown GQL_ANSWER_MAX and will be thrown away */
 };
 
 /* One response key: fields of the same key, also from fragments, are one field. */
@@ -31,7 +33,8 @@ struct pick {
     const char *key;
     const struct gql_selection *field;
     const struct gql_selection **sets; /* selection sets of all of them */
-    size_t n_sets;
+    size_t n_sets, cap_sets;
+    struct picks *below; /* what the sets ask for; NULL: not collected yet */
 };
 struct picks {
     struct pick *items;
@@ -40,6 +43,8 @@ struct picks {
 
 static void note(struct run *r, const char *message) {
     struct json_writer w;
+    if (++r->notes > NOTES_MAX)
+        return;
     if (r->errors.len)
         buf_putc(&r->errors, ',');
     jw_init(&w, &r->errors);
@@ -75,28 +80,35 @@ static int collect(struct run *r, const struct gql_selection *s, struct picks *o
             rc = collect(r, s->first, out);
         } else {
             struct pick *p = pick_of(r, out, s);
-            const struct gql_selection **sets =
-                ARENA_ARRAY(r->c->arena, const struct gql_selection *, p->n_sets + 1);
             if (!str_eq(p->field->name, s->name))
                 return fail_field(r->c, ERR_INVALID, "query",
                                   "Fields '%s' conflict because '%s' and '%s' are different "
                                   "fields. Use different aliases.",
                                   p->key, p->field->name, s->name);
-            if (p->n_sets)
-                memcpy(sets, p->sets, p->n_sets * sizeof *sets);
-            p->sets = sets;
-            if (s->first)
-                p->sets[p->n_sets++] = s->first;
+            if (!s->first)
+                continue;
+            p->sets = arena_room(r->c->arena, p->sets, p->n_sets, &p->cap_sets, sizeof *p->sets);
+            p->sets[p->n_sets++] = s->first;
         }
     }
     return rc;
 }
 
-static int collect_all(struct run *r, const struct pick *of, struct picks *out) {
+/* Once, however many objects it is then asked of. */
+static int collect_below(struct run *r, struct pick *of) {
     int rc = 0;
+    if (of->below)
+        return 0;
+    of->below = ARENA_NEW(r->c->arena, struct picks);
     for (size_t i = 0; i < of->n_sets && rc == 0; i++)
-        rc = collect(r, of->sets[i], out);
+        rc = collect(r, of->sets[i], of->below);
     return rc;
+}
+
+/* A few selections of long lists, each under ten names, make an answer of any size. */
+static bool is_full(struct run *r) {
+    r->full = r->full || r->w.out->len > GQL_ANSWER_MAX;
+    return r->full;
 }
 
 static bool is_object(const struct field *f) {
@@ -104,11 +116,10 @@ static bool is_object(const struct field *f) {
 }
 
 /* Names and selection sets fit the shape; nothing has run yet. */
-static int check(struct run *r, const struct pick *of, const struct shape *s) {
-    struct picks picks = {0};
-    int rc = collect_all(r, of, &picks);
-    for (size_t i = 0; i < picks.n && rc == 0; i++) {
-        const struct pick *p = &picks.items[i];
+static int check(struct run *r, struct pick *of, const struct shape *s) {
+    int rc = collect_below(r, of);
+    for (size_t i = 0; i < of->below->n && rc == 0; i++) {
+        struct pick *p = &of->below->items[i];
         const char *name = p->field->name;
         const struct gql_read *more = gql_read(s->name, false, name);
         const struct field *f = gql_member(s, name);
@@ -134,8 +145,8 @@ static int check(struct run *r, const struct pick *of, const struct shape *s) {
     return rc;
 }
 
-static void write_object(struct run *r, const struct pick *of, const struct shape *s,
-                         const void *value, const struct shape *parent, const char *name);
+static void write_object(struct run *r, struct pick *of, const struct shape *s, const void *value,
+                         const struct shape *parent, const char *name);
 
 static void write_scalar(struct run *r, const struct field *f, const void *at) {
     const struct opt_i64 *whole = at;
@@ -160,7 +171,7 @@ static void write_scalar(struct run *r, const struct field *f, const void *at) {
     }
 }
 
-static void write_member(struct run *r, const struct pick *p, const struct shape *s,
+static void write_member(struct run *r, struct pick *p, const struct shape *s,
                          const struct field *f, const void *value) {
     const char *at = (const char *)value + f->offset;
     const struct list *list = (const void *)at;
@@ -171,7 +182,7 @@ static void write_member(struct run *r, const struct pick *p, const struct shape
                      p->field->name);
     } else if (f->type == T_LIST) {
         jw_arr(&r->w);
-        for (size_t i = 0; i < list->n; i++)
+        for (size_t i = 0; i < list->n && !is_full(r); i++)
             write_object(r, p, f->sub, (const char *)list->items + i * f->sub->size, s,
                          p->field->name);
         jw_arr_end(&r->w);
@@ -224,12 +235,17 @@ static const void *read_row(struct run *r, const struct route *row, struct json_
     return rc == 0 && route_run(r->c, row, in, out) == 0 ? out : NULL;
 }
 
-static void write_read(struct run *r, const struct pick *p, const struct gql_read *more,
+static void write_read(struct run *r, struct pick *p, const struct gql_read *more,
                        const struct shape *s, const void *value) {
     const struct route *row = gql_route(more->route);
     const char *from = text_at(s, value, more->from);
     struct json_t *input = NULL;
-    /* Ids of our own making: letters and digits. */
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_";
+    if (from[strspn(from, plain)]) { /* an imported id, which must not become part of a filter */
+        note(r, "This id cannot be looked up.");
+        jw_null(&r->w);
+        return;
+    }
     char *text = arena_strdup(r->c->arena, more->argument);
     char *mark = strstr(text, "%s");
     text = arena_printf(r->c->arena, "%.*s%s%s", (int)(mark - text), text, from, mark + 2);
@@ -244,13 +260,12 @@ static void write_read(struct run *r, const struct pick *p, const struct gql_rea
         jw_null(&r->w);
 }
 
-static void write_object(struct run *r, const struct pick *of, const struct shape *s,
-                         const void *value, const struct shape *parent, const char *name) {
-    struct picks picks = {0};
-    (void)collect_all(r, of, &picks); /* checked before */
+static void write_object(struct run *r, struct pick *of, const struct shape *s, const void *value,
+                         const struct shape *parent, const char *name) {
+    (void)collect_below(r, of); /* checked before */
     jw_obj(&r->w);
-    for (size_t i = 0; i < picks.n; i++) {
-        const struct pick *p = &picks.items[i];
+    for (size_t i = 0; i < of->below->n && !is_full(r); i++) {
+        struct pick *p = &of->below->items[i];
         const struct gql_read *more = gql_read(s->name, false, p->field->name);
         const struct field *f = gql_member(s, p->field->name);
         jw_key(&r->w, p->key);
@@ -271,26 +286,26 @@ static bool is_echo(const struct gql_definition *op, const char *name) {
     return str_eq(name, op->mutation ? "testMutation" : "test");
 }
 
-static void write_echo(struct run *r, const struct pick *p) {
+static void write_echo(struct run *r, struct pick *p) {
     const struct gql_value *v = gql_argument(p->field->arguments, "inputString");
     struct json_t *text = NULL;
-    struct picks picks = {0};
-    if ((v && gql_input_tree(&r->input, v, &text) != 0) || collect_all(r, p, &picks) != 0) {
+    if ((v && gql_input_tree(&r->input, v, &text) != 0) || collect_below(r, p) != 0) {
         note_failure(r);
         jw_null(&r->w);
         return;
     }
     jw_obj(&r->w);
-    for (size_t i = 0; i < picks.n; i++) {
-        bool type = str_eq(picks.items[i].field->name, "__typename");
-        jw_key_str(&r->w, picks.items[i].key,
+    for (size_t i = 0; i < p->below->n; i++) {
+        const struct pick *below = &p->below->items[i];
+        bool type = str_eq(below->field->name, "__typename");
+        jw_key_str(&r->w, below->key,
                    type ? (r->input.op->mutation ? "TestMutation" : "Test")
                         : (json_is_string(text) ? json_string_value(text) : ""));
     }
     jw_obj_end(&r->w);
 }
 
-static int check_root(struct run *r, const struct pick *p) {
+static int check_root(struct run *r, struct pick *p) {
     const char *name = p->field->name;
     if (str_eq(name, "__typename") || is_echo(r->input.op, name))
         return 0;
@@ -308,7 +323,7 @@ static int check_root(struct run *r, const struct pick *p) {
     return check(r, p, gql_route(read->route)->out);
 }
 
-static void write_root(struct run *r, const struct pick *p) {
+static void write_root(struct run *r, struct pick *p) {
     const struct gql_read *read = gql_read(NULL, r->input.op->mutation, p->field->name);
     const struct route *row = read ? gql_route(read->route) : NULL;
     const struct gql_value *v = gql_argument(p->field->arguments, "input");
@@ -375,9 +390,20 @@ void gql_execute(struct ctx *c, const struct gql_request *in, struct buf *out) {
         jw_null(&r.w);
     } else {
         jw_obj(&r.w);
-        for (size_t i = 0; i < roots.n; i++)
+        for (size_t i = 0; i < roots.n && !is_full(&r); i++)
             write_root(&r, &roots.items[i]);
         jw_obj_end(&r.w);
+    }
+    if (r.full) {
+        buf_clear(out);
+        buf_clear(&r.errors);
+        r.notes = 0;
+        note(&r, arena_printf(c->arena, "The answer would exceed %u MiB; ask for less at once.",
+                              GQL_ANSWER_MAX >> 20));
+        jw_init(&r.w, out);
+        jw_obj(&r.w);
+        jw_key(&r.w, "data");
+        jw_null(&r.w);
     }
     jw_key(&r.w, "errors");
     if (r.errors.len) {

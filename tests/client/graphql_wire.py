@@ -162,6 +162,24 @@ def bounds(s):
     assert "more than 2000 reads" in a["errors"][0], a["errors"][:1]
 
 
+def size(s):
+    """A long list under ten names in each of ten names is an answer of any size, if one lets it."""
+    rid = ok(s.mlflow("runs/create", {"experiment_id": "0"}))["run"]["info"]["run_id"]
+    ok(s.mlflow("runs/log-batch", {"run_id": rid, "params": [
+        {"key": f"p{i}", "value": "v" * 6000} for i in range(100)]}))
+    inner = " ".join(f"p{i}: params {{key value}}" for i in range(10))
+
+    def query(roots, names):
+        below = " ".join(f"d{i}: data {{{inner}}}" for i in range(names))
+        return "{" + " ".join(f'r{i}: mlflowGetRun(input: {{runId: "{rid}"}}) {{run {{{below}}}}}'
+                              for i in range(roots)) + "}"
+    a = ask(s, query(1, 4))
+    same(a["errors"], None)
+    same(len(a["data"]["r0"]["run"]["d3"]["p9"]), 100)
+    told(s, query(2, 10), "The answer would exceed 64 MiB")
+    same(ask(s, "{test(inputString: \"x\") {output}}")["data"], {"test": {"output": "x"}})
+
+
 def main():
     with Server() as s:
         ok(s.mlflow("experiments/set-experiment-tag", {"experiment_id": "0", "key": "team", "value": "x"}))
@@ -182,6 +200,7 @@ def main():
         other_questions(s, rid)
         language(s)
         bounds(s)
+        size(s)
     print("graphql: ok")
 
 

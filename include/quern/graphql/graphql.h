@@ -12,7 +12,8 @@
  * Language: operations (query, mutation), variables with defaults, aliases, fragments, inline
  * fragments, @skip, @include; other directives are ignored; __typename is answered, introspection
  * is not. Bounds: 16 KiB of text, depth 10, 1,000 selections, 10 root fields, 10 aliases in one
- * selection set, 2,000 reads per request. Answer: {"data": {...} or null, "errors": null or
+ * selection set, 2,000 reads per request, 64 MiB of answer. Answer: {"data": {...} or null,
+ * "errors": null or
  * ["message", ...]}, always status 200, as MLflow does; a failing root field is null. */
 #include "quern/http/route.h"
 
