@@ -26,7 +26,7 @@ static int permit(struct ctx *c, const struct trash_row *t) {
         return 0;
     }
     int rc = access_object_make(c, OBJECT_MODEL);
-    if (rc == 0 && c->who.member && !str_eq(t->by, c->who.name))
+    if (rc == 0 && c->who.level < PERM_WRITE && !str_eq(t->by, c->who.name))
         return fail(c, ERR_FORBIDDEN, "'%s' was not deleted by you.", t->name);
     return rc;
 }

@@ -25,6 +25,12 @@ const char *const trash_kinds[TRASH_KINDS + 1] = {
     " CASE t.kind WHEN 'artifact' THEN (SELECT sum(size) FROM trash_file WHERE trash = t.id) END," \
     " t.content FROM trash t WHERE "
 
+/* The model that a deleted version, "name/3", belongs to; NULL for other kinds and where it is gone
+ * as well. */
+#define MODEL_OF                                                                                   \
+    "(SELECT m.id FROM registered_model m WHERE t.kind = 'model_version'"                          \
+    " AND m.project_id = t.project_id AND m.name = substr(t.name, 1, instr(t.name, '/') - 1))"
+
 /* Lists do without the content, which can be large. */
 static void read_row(struct ctx *c, struct stmt *st, bool whole, struct trash_row *t) {
     const char *kind = stmt_text(c, st, 1);
@@ -57,13 +63,16 @@ int trash_list(struct ctx *c, const char *kind, int64_t before, int64_t most,
                 " AND NOT (t.kind IN ('run', 'logged_model') AND EXISTS"
                 " (SELECT 1 FROM experiment e WHERE e.id = t.experiment_id AND e.deleted = 1))",
                 "");
-    /* What has no experiment any more, members see when it was theirs. */
-    sql_add(c, &q, " AND (CASE WHEN t.experiment_id IS NULL THEN ? OR t.deleted_by = ? ELSE 1",
-            "is", (int64_t)!c->who.member, c->who.name);
+    sql_add(c, &q, " AND (CASE WHEN t.experiment_id IS NOT NULL THEN 1", "");
     int rc = access_object_filter(c, OBJECT_EXPERIMENT, "t.experiment_id", &q);
+    sql_add(c, &q, " WHEN " MODEL_OF " IS NOT NULL THEN 1", "");
+    if (rc == 0)
+        rc = access_object_filter(c, OBJECT_MODEL, MODEL_OF, &q);
     if (rc != 0)
         return rc;
-    sql_add(c, &q, " END) ORDER BY t.id DESC LIMIT ?", "i", most + 1);
+    /* Of what hangs on nothing any more, a role shows all, and everybody sees his own. */
+    sql_add(c, &q, " ELSE ? OR t.deleted_by = ? END) ORDER BY t.id DESC LIMIT ?", "isi",
+            (int64_t)(c->who.level >= PERM_READ), c->who.name, most + 1);
     *out = (struct trash_rows){.items = ARENA_ARRAY(c->arena, struct trash_row, (size_t)most)};
     struct stmt *st = sql_query(c, &q);
     while ((rc = stmt_next(st)) > 0) {

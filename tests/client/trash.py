@@ -208,6 +208,171 @@ def files(s):
     s.request("POST", "/api/v1/artifacts/gc", {})
 
 
+def make_logged(s, experiment, run, name="net"):
+    m = post(s, "logged-models", {
+        "experiment_id": experiment, "name": name, "model_type": "agent", "source_run_id": run,
+        "params": [{"key": f"p{i}", "value": "v" * 30} for i in range(3)],
+        "tags": [{"key": "t", "value": "\"é\n"}]})["model"]["info"]["model_id"]
+    r = s.request("PATCH", API + f"logged-models/{m}", {"model_id": m, "status": "LOGGED_MODEL_READY"})
+    check("finalize", r.status, 200)
+    for step in range(4):
+        post(s, "runs/log-metric", {"run_id": run, "key": "acc", "value": 0.25 * step, "timestamp": 100 + step,
+                                    "step": step, "model_id": m, "dataset_name": "d", "dataset_digest": "x"})
+    put(s, f"{experiment}/models/{m}/artifacts/MLmodel", b"flavors: {}")
+    put(s, f"{experiment}/models/{m}/artifacts/data/w.bin", b"weights of " + name.encode())
+    return m
+
+
+def delete_logged(s, m, status=200):
+    r = s.request("DELETE", API + f"logged-models/{m}")
+    assert r.status == status, f"delete of {m}: {r}"
+
+
+def logged_models(s):
+    e = post(s, "experiments/create", {"name": "logged"})["experiment_id"]
+    run = make_run(s, e, 10)
+    m, other = make_logged(s, e, run), make_logged(s, e, run, "other")
+
+    def found():
+        r = post(s, "logged-models/search", {"experiment_ids": [e]})
+        return sorted(x["info"]["model_id"] for x in r.get("models", []))
+
+    def whole(model):
+        info = get(s, f"logged-models/{model}")["model"]
+        assert len(info["data"]["params"]) == 3 and len(info["info"]["tags"]) == 1 and info["data"]["metrics"], info
+        return digest([info, get(s, f"logged-models/{model}/artifacts/directories"),
+                       [stored(s, f"{e}/models/{model}/artifacts/{f}").decode() for f in ("MLmodel", "data/w.bin")]])
+
+    def listed(kind=None):
+        return [(x["kind"], x["id"], x["name"]) for x in trash(s, kind)]
+    before, of_other, of_run = whole(m), whole(other), digest(get(s, f"runs/get?run_id={run}"))
+    delete_logged(s, m)
+    get(s, f"logged-models/{m}", 404)
+    get(s, f"logged-models/{m}/artifacts/directories", 404)
+    delete_logged(s, m, 404)
+    check("found", found(), [other])
+    t = trash(s)
+    check("listed", [(x["kind"], x["id"], x["name"], x["deleted_by"]) for x in t], [("logged_model", m, "net", "local")])
+    check("keep", t[0]["purge_ms"] - t[0]["deleted_ms"], 30 * 24 * 3600 * 1000)
+    check("by kind", (listed("logged_model"), listed("run")), ([("logged_model", m, "net")], []))
+    r = s.request("PATCH", API + f"logged-models/{m}", {"model_id": m, "status": "LOGGED_MODEL_UPLOAD_FAILED"})
+    check("no change in the trash", r.status, 404)
+    restore(s, "logged_model", other, 404)
+    restore(s, "logged_model", m)
+    check("after undo", (whole(m), found(), trash(s)), (before, sorted([m, other]), []))
+    restore(s, "logged_model", m, 404)
+    # The run goes as well, and comes back after the model, or before it.
+    for order in (("logged_model", m), ("run", run)), (("run", run), ("logged_model", m)):
+        delete_logged(s, m)
+        post(s, "runs/delete", {"run_id": run})
+        check("both", sorted(x[:2] for x in listed()), sorted([("logged_model", m), ("run", run)]))
+        for kind, name in order:
+            restore(s, kind, name)
+        check(f"after undo of {order}", (whole(m), digest(get(s, f"runs/get?run_id={run}")), trash(s)),
+              (before, of_run, []))
+    # With the experiment: only that is listed, and a model that was deleted on its own stays deleted.
+    delete_logged(s, m)
+    post(s, "experiments/delete", {"experiment_id": e})
+    wait_until("runs to be marked", lambda: trash(s, "run"))
+    check("experiment alone", listed(), [("experiment", e, "logged")])
+    check("asked for by kind", listed("logged_model"), [("logged_model", m, "net")])
+    restore(s, "logged_model", m, 409)
+    restore(s, "experiment", e)
+    wait_until("runs to come back", lambda: not trash(s, "run"))
+    check("its own deletion stands", (listed(), found(), whole(other)), ([("logged_model", m, "net")], [other], of_other))
+    # The run is erased: the model stands by itself.
+    post(s, "runs/delete", {"run_id": run})
+    erase(s, "run", run)
+    get(s, f"runs/get?run_id={run}", 404)
+    check("left", listed(), [("logged_model", m, "net")])
+    restore(s, "logged_model", m)
+    check("after its run was erased", (whole(m), whole(other)), (before, of_other))
+    # What a version was made of stays until that goes; then all of it goes, and only of it.
+    post(s, "registered-models/create", {"name": "of-logged"})
+    post(s, "model-versions/create", {"name": "of-logged", "source": f"models:/{m}", "model_id": m})
+    delete_logged(s, m)
+    r = erase(s, "logged_model", m, 409)
+    assert "'of-logged'" in r.text, r
+    s.request("DELETE", API + "registered-models/delete", {"name": "of-logged"})
+    erase(s, "registered_model", "of-logged")
+    erase(s, "logged_model", m)
+    erase(s, "logged_model", m, 404)
+    restore(s, "logged_model", m, 404)
+    get(s, f"logged-models/{m}", 404)
+    check("erased", (found(), trash(s)), ([other], []))
+    check("rows", rows_of_models(s), {"logged_model": 1, "logged_model_param": 3, "logged_model_tag": 1,
+                                      "logged_model_metric": 4})
+    check("other", whole(other), of_other)
+    audit = s.get("/api/v1/audit?max_results=1000").json["rows"]
+    assert [a for a in audit if a["action"] == "trash.purge" and "logged_model" in a["subject"]], audit[-5:]
+    return e, m
+
+
+def rows_of_models(s):
+    import sqlite3
+    db = sqlite3.connect(f"file:{s.data}/quern.db?mode=ro", uri=True)
+    names = ("logged_model", "logged_model_param", "logged_model_tag", "logged_model_metric")
+    out = {n: db.execute(f"SELECT count(*) FROM {n}").fetchone()[0] for n in names}
+    db.close()
+    return out
+
+
+def strangers():
+    """Whoever was let in for one experiment sees nothing of what else was deleted in the project."""
+    with Server() as s:
+        root = s.post("/api/v1/tokens", {"principal": "root", "system": True}).json["token"]
+
+        def caller(token):
+            return {"Authorization": "Bearer " + token}
+        root = caller(root)
+        who = {}
+        for name, role in (("guest", None), ("rita", "reader"), ("wes", "writer")):
+            r = s.post("/api/v1/tokens", {"principal": name, **({"role": role} if role else {})}, headers=root)
+            check("token of " + name, r.status, 200)
+            who[name] = caller(r.json["token"])
+
+        def ok(method, path, body, headers=root):
+            r = s.request(method, API + path, body, headers)
+            assert r.status == 200, f"{path} {body}: {r}"
+            return r.json
+
+        def seen(name):
+            r = s.get("/api/v1/trash", headers=who[name])
+            assert r.status == 200, r
+            return sorted((x["kind"], x["name"]) for x in r.json["things"])
+        e = ok("POST", "experiments/create", {"name": "shared"})["experiment_id"]
+        ok("POST", "experiments/permissions/create", {"experiment_id": e, "username": "guest", "permission": "MANAGE"})
+        for name in ("secret", "other"):
+            ok("POST", "registered-models/create", {"name": name})
+            ok("POST", "model-versions/create", {"name": name, "source": "mlflow-artifacts:/0/x/artifacts/m"})
+        ok("DELETE", "model-versions/delete", {"name": "secret", "version": "1"})
+        ok("DELETE", "registered-models/delete", {"name": "other"})
+        r = s.request("PUT", "/api/2.0/mlflow-artifacts/artifacts/apart/f", b"x", root, raw=True)
+        check("put", r.status, 200)
+        check("delete", s.request("DELETE", "/api/2.0/mlflow-artifacts/artifacts/apart/f", headers=root).status, 200)
+        ok("POST", "experiments/delete", {"experiment_id": e})
+        rest = [("artifact", "apart/f"), ("experiment", "shared"), ("model_version", "secret/1"),
+                ("registered_model", "other")]
+        check("guest", seen("guest"), [("experiment", "shared")])
+        check("reader", seen("rita"), rest)
+        check("writer", seen("wes"), rest)
+        # A deleted version is shown to those who may read its model.
+        grant = {"name": "secret", "username": "rita", "permission": "NO_PERMISSIONS"}
+        ok("POST", "registered-models/permissions/create", grant)
+        check("reader kept out", ("model_version", "secret/1") in seen("rita"), False)
+        ok("POST", "registered-models/permissions/create", {**grant, "username": "guest", "permission": "READ"})
+        check("guest let in", seen("guest"), [("experiment", "shared"), ("model_version", "secret/1")])
+        for name, kind, what, status in (("guest", "registered_model", "other", 403),
+                                         ("rita", "registered_model", "other", 403),
+                                         ("guest", "model_version", "secret/1", 403),
+                                         ("guest", "experiment", e, 200), ("wes", "registered_model", "other", 200)):
+            number = what
+            if kind == "model_version":
+                number = next(x["id"] for x in s.get("/api/v1/trash", headers=root).json["things"] if x["name"] == what)
+            r = s.post(f"/api/v1/trash/{kind}/{number}/restore", {}, headers=who[name])
+            assert r.status == status, f"{name} restores {kind} {what}: {r}"
+
+
 def needed(s):
     e = post(s, "experiments/create", {"name": "needed"})["experiment_id"]
     run = make_run(s, e)
@@ -353,6 +518,9 @@ def expiry():
     with Server(args=["--trash-keep", "1s"]) as s:
         e = post(s, "experiments/create", {"name": "x"})["experiment_id"]
         run = make_run(s, e, 20)
+        source = make_run(s, e)
+        model, kept = make_logged(s, e, source), make_logged(s, e, source, "kept")
+        delete_logged(s, model)
         post(s, "runs/delete", {"run_id": run})
         post(s, "experiments/delete", {"experiment_id": "0"})
         s.stop()
@@ -360,6 +528,11 @@ def expiry():
         s.start()
         wait_until("the run to be erased", lambda: s.get(API + f"runs/get?run_id={run}").status == 404, 130)
         get(s, f"experiments/get?experiment_id={e}")
+        wait_until("the model to be erased", lambda: rows_of_models(s)["logged_model"] == 1, 130)
+        wait_until("its files to be erased",
+                   lambda: stored(s, f"{e}/models/{model}/artifacts/data/w.bin") == 404, 130)
+        check("the other model", stored(s, f"{e}/models/{kept}/artifacts/MLmodel"), b"flavors: {}")
+        get(s, f"logged-models/{kept}")
         check("experiment 0 stays", [x["id"] for x in trash(s)], ["0"])
         restore(s, "experiment", "0")
 
@@ -416,7 +589,7 @@ def quotas():
 
 def main():
     with Server() as s:
-        for part in (marked, models, files, needed):
+        for part in (marked, models, files, needed, logged_models):
             part(s)
             print(part.__name__, "ok", flush=True)
         if mlflow:
@@ -424,6 +597,8 @@ def main():
             print("genuine", mlflow.__version__, "ok", flush=True)
     quotas()
     print("quotas ok", flush=True)
+    strangers()
+    print("strangers ok", flush=True)
     if not mlflow:
         purge_under_load(int(os.environ.get("QUERN_TRASH_RUNS", "800")))
         expiry()
