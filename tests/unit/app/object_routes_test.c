@@ -63,5 +63,5 @@ static void reasons_name_rows(void) {
 int main(void) {
     RUN(every_row_asks);
     RUN(reasons_name_rows);
-    CHECK_END();
+    return CHECK_END();
 }

@@ -107,5 +107,5 @@ int main(void) {
     RUN(signatures);
     grants_close();
     house_end(&h);
-    CHECK_END();
+    return CHECK_END();
 }

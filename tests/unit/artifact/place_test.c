@@ -144,5 +144,5 @@ int main(void) {
     RUN(local_paths);
     RUN(roots);
     RUN(places);
-    CHECK_END();
+    return CHECK_END();
 }

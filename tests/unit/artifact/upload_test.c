@@ -234,5 +234,5 @@ int main(void) {
     RUN(ends);
     RUN(limits);
     house_end(&h);
-    CHECK_END();
+    return CHECK_END();
 }

@@ -201,5 +201,5 @@ int main(void) {
     RUN(bounds_what_runs);
     RUN(schema_stands_on_rows);
     ctx_end(&c);
-    CHECK_END();
+    return CHECK_END();
 }

@@ -217,5 +217,5 @@ int main(void) {
     RUN(cuts);
     RUN(edits);
     RUN(numbers);
-    CHECK_END();
+    return CHECK_END();
 }

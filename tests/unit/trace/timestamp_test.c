@@ -69,5 +69,5 @@ static void durations(void) {
 int main(void) {
     RUN(times);
     RUN(durations);
-    CHECK_END();
+    return CHECK_END();
 }

@@ -191,5 +191,5 @@ int main(void) {
     RUN(sizes);
     RUN(damage);
     RUN(order);
-    CHECK_END();
+    return CHECK_END();
 }

@@ -404,5 +404,5 @@ int main(void) {
     RUN(random_inserts);
     RUN(large_disorder);
     RUN(damage);
-    CHECK_END();
+    return CHECK_END();
 }

@@ -320,5 +320,5 @@ int main(void) {
     RUN(restores_files);
     RUN(holds_quotas);
     house_end(&h);
-    CHECK_END();
+    return CHECK_END();
 }
