@@ -18,7 +18,7 @@
 
 #define CONNECT_MS 10000
 #define LOOK_MS 100
-#define HEADERS_MAX (64u << 10)
+#define HEADERS_MAX (64u << 10) /* of all heads of an answer */
 
 static struct {
     struct guard *guard;
@@ -38,6 +38,7 @@ struct exchange {
     struct net_answer *out;
     const char *host;
     uint64_t received;
+    size_t head_bytes;
     bool begun; /* the request itself, after TCP and TLS */
     bool blocked, too_large, aborted;
 };
@@ -134,13 +135,17 @@ static size_t on_header(char *line, size_t one, size_t n, void *arg) {
     struct buf *h = &x->out->headers;
     (void)one;
     const char *colon = memchr(line, ':', n);
+    /* Whatever they are: interim answers can follow each other without an end, too. */
+    x->head_bytes += n;
+    if (x->head_bytes > HEADERS_MAX)
+        return 0;
     if (n >= 5 && memcmp(line, "HTTP/", 5) == 0) {
         buf_clear(h);
         return n;
     }
     if (!colon)
         return n;
-    if (h->len + n > HEADERS_MAX || memchr(line, '\0', n))
+    if (memchr(line, '\0', n))
         return 0;
     for (const char *s = line; s < colon; s++)
         buf_putc(h, (char)(*s >= 'A' && *s <= 'Z' ? *s - 'A' + 'a' : *s));

@@ -14,7 +14,6 @@
 #include "quern/base/clock.h"
 #include "quern/base/thread.h"
 
-#define LEFT_BEHIND_MAX 32 /* threads at once that wait for a dead name server */
 #define LOOK_MS 50
 
 static _Atomic(resolver *) instead;
@@ -146,10 +145,14 @@ int resolve(const char *host, int64_t within_ms, const atomic_bool *cancel, stru
     pthread_cond_init(&q->answered, &monotonic);
     pthread_condattr_destroy(&monotonic);
     q->host = mem_strdup(host);
-    if (!start(q)) {
-        question_free(q);
-        *why = "too many names are being looked up";
-        return -1;
+    /* Others' names that are not answered hold the threads; some of them will end. */
+    while (!start(q)) {
+        if (clock_mono_ms() >= end || (cancel && atomic_load(cancel))) {
+            question_free(q);
+            *why = "too many names are being looked up";
+            return -1;
+        }
+        clock_sleep_ms(LOOK_MS);
     }
     pthread_mutex_lock(&q->lock);
     while (!q->done && clock_mono_ms() < end && !(cancel && atomic_load(cancel)))

@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 
 #define ADDRESSES_MAX 16
+#define LEFT_BEHIND_MAX 128 /* threads at once that wait for name servers */
 
 struct addresses {
     struct sockaddr_storage items[ADDRESSES_MAX]; /* port 0 */

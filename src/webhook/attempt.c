@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "attempt.h"
 
+#include <string.h>
+
 #include "delivery_store.h"
+#include "quern/base/arena.h"
 #include "quern/base/clock.h"
 #include "quern/base/failpoint.h"
 #include "quern/base/id.h"
@@ -38,12 +41,21 @@ static void record(struct ctx *c, struct db *db, const struct delivery_row *r,
     }
 }
 
-static const char *settle(struct delivery_row *r, const struct outcome *o) {
+static const char *beginning(struct ctx *c, const char *text, size_t most) {
+    if (!text || strlen(text) <= most)
+        return text;
+    while (most && ((unsigned char)text[most] & 0xc0) == 0x80)
+        most--; /* not in the middle of a character */
+    return arena_strndup(c->arena, text, most);
+}
+
+static const char *settle(struct ctx *c, struct delivery_row *r, const struct outcome *o) {
     uint32_t luck;
     id_random(&luck, sizeof luck);
     r->attempts++;
     r->response_status = o->status;
-    r->response_body = o->body;
+    r->response_body =
+        o->verdict == VERDICT_DELIVERED ? beginning(c, o->body, ANSWER_KEPT_GOOD) : o->body;
     r->error = o->error;
     int64_t wait =
         o->verdict == VERDICT_RETRY ? backoff_ms(r->attempts, o->retry_after_ms, luck) : -1;
@@ -63,6 +75,8 @@ enum shown attempt(struct ctx *c, struct db *db, struct net_client *client, int6
         rc = delivery_store_job(c, delivery, &job, &found);
         db_read_end(c);
     }
+    if (rc != 0)
+        clock_sleep_ms(LOOK_MS); /* it comes at once again */
     /* It was chosen from a snapshot, and may have been settled by another worker since. */
     if (rc != 0 || !found || !job.wanted || job.row.next_ms > clock_wall_ms())
         return SHOWN_NOTHING;
@@ -78,7 +92,7 @@ enum shown attempt(struct ctx *c, struct db *db, struct net_client *client, int6
     if (o.verdict == VERDICT_STOPPED)
         return SHOWN_NOTHING;
     double seconds = (double)(clock_mono_ns() - began) / 1e9;
-    const char *outcome = settle(&job.row, &o);
+    const char *outcome = settle(c, &job.row, &o);
     record(c, db, &job.row, stopping);
     metric_add(METRIC_WEBHOOKS, 1, outcome, NULL, NULL);
     metric_observe(METRIC_WEBHOOK_SECONDS, seconds, outcome, NULL, NULL);

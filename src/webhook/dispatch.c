@@ -248,7 +248,7 @@ static int64_t turn(void) {
     bool active = false, found = false, stranded = false;
     int64_t next = 0, wait = IDLE_MS;
     ctx_begin(&c);
-    int64_t never = c.now_ms + 2 * LONGEST_AFTER_MS;
+    int64_t never = c.now_ms + STRANDED_MS;
     int rc = db_read_begin(d.db, &c);
     if (rc == 0) {
         rc = delivery_store_anybody(&c, &active);

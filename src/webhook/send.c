@@ -13,7 +13,6 @@
 #include "quern/net/net.h"
 #include "secret.h"
 
-#define ANSWER_KEPT (16u << 10)
 #define FIRST_WAIT_MS 1000
 #define LONGEST_WAIT_MS 60000
 

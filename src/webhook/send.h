@@ -11,6 +11,10 @@ struct net_client;
 
 #define RETRIES 3
 #define LONGEST_AFTER_MS 3600000 /* no wait is longer, whatever a receiver says */
+#define STRANDED_MS (LONGEST_AFTER_MS + 60000)
+#define ANSWER_KEPT (16u << 10)
+#define ANSWER_KEPT_GOOD                                                                           \
+    (1u << 10) /* of what was delivered: there are many, and few look at them */
 
 struct message {
     const char *webhook, *url, *delivery_id, *body;

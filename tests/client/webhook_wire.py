@@ -112,6 +112,19 @@ def final_answers(s):
         r.close()
 
 
+def answers_kept(s):
+    """Much of an answer that explains a failure, little of the many that explain nothing."""
+    text = "é" * 12000
+    r = Receiver(lambda post, n: (400 if post.path.endswith("/no") else 200, text.encode(), {}))
+    for path, state, most in (("/no", "failed", 16384), ("/yes", "delivered", 1024)):
+        w = hook(s, r.url + path)
+        change(s)
+        kept = ended(s, w, state)["response_body"]
+        check(kept and text.startswith(kept) and most - 2 <= len(kept.encode()) <= most, len(kept.encode()), kept[-3:])
+        delete(s, w)
+    r.close()
+
+
 def retry_after(s):
     r = Receiver(lambda post, n: (429, b"", {"Retry-After": "4"}) if n == 1 else (204, b"", {}))
     w = hook(s, r.url)
@@ -394,7 +407,7 @@ def stopping():
 def main():
     parts = sys.argv[1:]
     with Server(args=OPEN + ["--webhook-timeout", "3s"]) as s:
-        for part in (retries, exhausted_and_redelivered, final_answers, retry_after, nobody_there, disabled, secrets):
+        for part in (retries, exhausted_and_redelivered, final_answers, answers_kept, retry_after, nobody_there, disabled, secrets):
             if not parts or part.__name__ in parts:
                 part(s)
                 print("ok", part.__name__, flush=True)

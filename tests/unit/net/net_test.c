@@ -19,7 +19,7 @@
 
 static int listener = -1, port;
 static atomic_bool done;
-static atomic_int calls;
+static atomic_int calls, chatter;
 static char last[8192]; /* head and body of the last request */
 
 static void say(int fd, const char *text) {
@@ -51,6 +51,12 @@ static void serve_one(int fd) {
         say(fd, "HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n");
         for (int i = 0; i < 900 && send(fd, part, sizeof part, MSG_NOSIGNAL) > 0; i++)
             ;
+    } else if (strstr(in, " /chatter")) {
+        char part[1024] = "HTTP/1.1 100 Continue\r\nX-Filler: ";
+        memset(part + strlen(part), 'x', sizeof part - strlen(part));
+        memcpy(part + sizeof part - 4, "\r\n\r\n", 4);
+        for (int i = 0; i < 5000 && send(fd, part, sizeof part, MSG_NOSIGNAL) > 0; i++)
+            atomic_fetch_add(&chatter, 1);
     } else if (strstr(in, " /later"))
         say(fd, "HTTP/1.1 503 Busy\r\nRetry-After: 7\r\nContent-Length: 0\r\n\r\n");
     else if (strstr(in, " /cut"))
@@ -220,6 +226,8 @@ static void bounds(void) {
     CHECK(clock_mono_ms() - began < 2000);
     CHECK_INT(call(url_to("/cut"), &a, 1000, 5000), NET_BROKEN);
     CHECK_INT(call(url_to("/noise"), &a, 1000, 5000), NET_BROKEN);
+    CHECK_INT(call(url_to("/chatter"), &a, 1000, 5000), NET_BROKEN);
+    CHECK(atomic_load(&chatter) < 5000); /* it was not listened to for long */
     CHECK_INT(call("http://127.0.0.1:1/", &a, 1000, 5000), NET_CONNECT);
     CHECK_HAS(a.problem.text, "127.0.0.1");
     net_answer_free(&a);
@@ -362,6 +370,17 @@ static void looking_up_counts_as_time(void) {
     net_answer_free(&a);
 }
 
+static void names_without_an_answer_hold_up_others_for_a_while_only(void) {
+    struct addresses found;
+    const char *why = "";
+    resolve_by(slow);
+    for (int i = 0; i < LEFT_BEHIND_MAX; i++)
+        CHECK_INT(resolve("nobody.example", 1, NULL, &found, &why), -1);
+    CHECK_INT(resolve("somebody.example", 5000, NULL, &found, &why), 0);
+    CHECK_INT(found.n, 1);
+    resolve_by(NULL);
+}
+
 static bool take(void *arg, const char *data, size_t n) {
     size_t *all = arg;
     (void)data;
@@ -419,6 +438,7 @@ int main(void) {
     RUN(names_that_change_their_mind);
     RUN(looking_up_counts_as_time);
     RUN(hosts_of_several_addresses);
+    RUN(names_without_an_answer_hold_up_others_for_a_while_only);
     RUN(trusted);
     RUN(cancelled);
     atomic_store(&done, true);

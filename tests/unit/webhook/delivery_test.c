@@ -98,12 +98,12 @@ static void a_dead_receiver_does_not_fill_the_disk(void) {
 }
 
 static int stranded_op(struct ctx *c, void *arg) {
-    return delivery_store_stranded(c, c->now_ms + 2 * LONGEST_AFTER_MS, arg);
+    return delivery_store_stranded(c, c->now_ms + STRANDED_MS, arg);
 }
 
 static int rescue_op(struct ctx *c, void *arg) {
     (void)arg;
-    return delivery_store_rescue(c, c->now_ms + 2 * LONGEST_AFTER_MS) < 0 ? -1 : 0;
+    return delivery_store_rescue(c, c->now_ms + STRANDED_MS) < 0 ? -1 : 0;
 }
 
 static int due_op(struct ctx *c, void *arg) {
