@@ -565,6 +565,7 @@ def holes(root, callers, t):
     check("graphql", t.run not in a.text, a)
     a = callers["u_read"][0].call("POST", "/graphql", body)
     check("graphql", a.status == 200 and t.run in a.text, a)
+    graphql(root, callers, t)
     # A condition on a write asks the GET's question; it does not count as the handler's own.
     a = callers["u_read"][0].call("POST", A2 + "experiments/set-experiment-tag",
                                   {"experiment_id": t.exp, "key": "k", "value": "v"}, headers={"If-Match": "*"})
@@ -572,6 +573,31 @@ def holes(root, callers, t):
     a = callers["u_edit"][0].call("POST", A2 + "experiments/set-experiment-tag",
                                   {"experiment_id": t.exp, "key": "k", "value": "v"}, headers={"If-Match": "*"})
     check("If-Match by an editor", a.status == 200, a)
+
+
+def graphql(root, callers, t):
+    """Every field that leads to a thing asks for it, also below another thing."""
+    run, exp = f'{{runId: "{t.run}"}}', f'{{experimentId: "{t.exp}"}}'
+    fields = (
+        ("query", f"mlflowGetExperiment(input: {exp}) {{experiment {{name}}}}", '"guarded"'),
+        ("query", f"mlflowGetRun(input: {run}) {{run {{info {{runId}} experiment {{name}} data {{metrics {{key}}}}}}}}", t.run),
+        ("query", f'mlflowGetMetricHistoryBulkInterval(input: {{runIds: ["{t.run}"], metricKey: "m"}}) {{metrics {{runId}}}}', t.run),
+        ("query", f"mlflowListArtifacts(input: {run}) {{files {{path}}}}", '"f.txt"'),
+        ("query", "mlflowSearchModelVersions(input: {filter: \"name='guarded'\"}) {modelVersions {name}}", '"guarded"'),
+        ("query", f'mlflowSearchRuns(input: {{experimentIds: ["{t.exp}"]}}) {{runs {{info {{runId}} modelVersions {{name}}}}}}', t.run),
+        ("mutation", f'mlflowSearchRuns(input: {{experimentIds: ["{t.exp}"]}}) {{runs {{info {{runId}}}}}}', t.run),
+        ("mutation", f'mlflowSearchDatasets(input: {{experimentIds: ["{t.exp}"]}}) {{datasetSummaries {{digest}}}}', '"x"'))
+    for kind, field, secret in fields:
+        for name, shown in (("u_none", False), ("writer_barred", False), ("u_read", True)):
+            a = callers[name][0].call("POST", "/graphql", {"query": kind + " {answer: " + field + "}"})
+            check(f"graphql {field} by {name}", a.status == 200 and (secret in json.dumps(a.json["data"])) == shown, a)
+    # Versions below a run that may be read, of a model that may not.
+    below = {"query": f"{{mlflowGetRun(input: {run}) {{run {{info {{runId}} modelVersions {{name}}}}}}}}"}
+    for level, shown in (("NO_PERMISSIONS", False), ("READ", True)):
+        root.ok("PATCH", A2 + "registered-models/permissions/update",
+                {"name": t.model, "username": "u_read", "permission": level})
+        a = callers["u_read"][0].ok("POST", "/graphql", below)
+        check(f"versions below a run with {level}", t.run in a.text and ("guarded" in a.text) == shown, a)
 
 
 def users(server, root, callers):
