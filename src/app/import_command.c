@@ -11,9 +11,11 @@
 #include "quern/base/buf.h"
 #include "quern/base/path.h"
 #include "quern/base/str.h"
+#include "quern/config/config.h"
 #include "quern/core/ctx.h"
 #include "quern/db/db.h"
 #include "quern/transfer/transfer.h"
+#include "settings.h"
 
 #define FAULTS_TOLD 50
 
@@ -82,7 +84,7 @@ static int find_project(struct invocation *inv, struct db *db, int64_t *project)
                             : complain(EXIT_NOT_FOUND, "there is no project named '%s'", name);
 }
 
-static int move(struct invocation *inv, struct db *db, struct dir *dir) {
+static int move(struct invocation *inv, struct db *db, struct dir *dir, int64_t most) {
     struct buf error = {0};
     struct told told = {0};
     struct transfer_report report;
@@ -92,6 +94,7 @@ static int move(struct invocation *inv, struct db *db, struct dir *dir) {
                                  .artifacts = option_value(inv, "artifacts"),
                                  .workspace = option_value(inv, "workspace"),
                                  .dry_run = option_given(inv, "dry-run"),
+                                 .most = most,
                                  .say = say,
                                  .arg = &told};
     struct ctx c;
@@ -119,21 +122,26 @@ static int move(struct invocation *inv, struct db *db, struct dir *dir) {
 }
 
 static int open_and_move(struct invocation *inv, bool make) {
-    const char *data = option_value(inv, "data");
     struct buf error = {0};
     struct dir *dir = NULL;
     struct db *db = NULL;
-    data = data ? data : getenv("QUERN_DATA");
-    data = data && data[0] ? data : "./quern-data";
+    struct config *config = settings_load(inv);
+    if (!config)
+        return EXIT_USAGE;
+    const char *data = config_str(config, CONFIG_DATA);
+    int64_t most = config_int(config, CONFIG_IMPORT_MOST);
     int rc = dir_open(data, make, &dir);
     if (rc != 0)
-        return complain(EXIT_ERROR, "cannot open %s: %s", data, strerror(-rc));
+        complain(EXIT_ERROR, "cannot open %s: %s", data, strerror(-rc));
+    config_free(config);
+    if (rc != 0)
+        return EXIT_ERROR;
     struct db_options o = {.dir = dir, .wal_soft = 4 << 20, .wal_hard = 64 << 20};
     int code = EXIT_ERROR;
     if (db_open(&o, &db, &error) != 0) {
         complain(code, "%s", error.data);
     } else {
-        code = move(inv, db, dir);
+        code = move(inv, db, dir, most);
         db_close(db);
     }
     dir_close(dir);

@@ -3,21 +3,28 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "connection.h"
 #include "quern/base/arena.h"
 #include "quern/core/ctx.h"
 
+/* A text, or a row, in bytes; SQLite itself would take 1 GB. */
+#define LENGTH_MAX (512 << 20)
+
 static int probe(struct ctx *c, const char *path, bool make) {
+    struct stat st;
+    /* Nobody waits for a FIFO's other end. */
     int fd = make ? open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600)
-                  : open(path, O_RDONLY | O_CLOEXEC);
+                  : open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
     if (fd < 0)
         return errno == EEXIST   ? fail(c, ERR_EXISTS, "The file exists already.")
                : errno == ENOENT ? fail(c, ERR_NOT_FOUND, "There is no such file.")
                                  : fail(c, ERR_INVALID, "The file cannot be opened.");
+    bool regular = fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
     close(fd);
-    return 0;
+    return regular ? 0 : fail(c, ERR_INVALID, "It is no regular file.");
 }
 
 int db_foreign_open(struct ctx *c, const char *path, bool make) {
@@ -36,6 +43,10 @@ int db_foreign_open(struct ctx *c, const char *path, bool make) {
         sqlite3_db_config(conn->handle, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
         sqlite3_db_config(conn->handle, SQLITE_DBCONFIG_ENABLE_LOAD_EXTENSION, 0, NULL);
         sqlite3_limit(conn->handle, SQLITE_LIMIT_ATTACHED, 0);
+        sqlite3_limit(conn->handle, SQLITE_LIMIT_LENGTH, LENGTH_MAX);
+        r = sqlite3_exec(conn->handle, "PRAGMA cell_size_check = ON", NULL, NULL, NULL);
+    }
+    if (r == SQLITE_OK) {
         r = sqlite3_exec(conn->handle, "SELECT count(*) FROM sqlite_schema", NULL, NULL, NULL);
     }
     c->db = conn;

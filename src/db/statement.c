@@ -229,6 +229,17 @@ const void *stmt_blob(struct stmt *st, int col, size_t *n) {
     return data;
 }
 
+const char *stmt_peek(struct stmt *st, int col, size_t *n) {
+    *n = 0;
+    if (stmt_null(st, col))
+        return NULL;
+    const char *text = (const char *)sqlite3_column_text(st->raw, col);
+    if (!text)
+        mem_die();
+    *n = (size_t)sqlite3_column_bytes(st->raw, col);
+    return text;
+}
+
 static int run_to_end(struct stmt *st) {
     int rc;
     while ((rc = stmt_next(st)) > 0)

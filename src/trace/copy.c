@@ -22,6 +22,15 @@ static int put_row(struct ctx *c, const struct copy_trace *in, int64_t *row) {
         return fail(c, ERR_CONFLICT, "Trace %s exists here in experiment %lld.", in->id,
                     (long long)t.experiment);
     if (rc == 0) {
+        int64_t one = 0;
+        bool ours = false;
+        rc = db_get_i64(c, "SELECT 1 FROM experiment WHERE id = ? AND project_id = ?", &one, &ours,
+                        "ii", in->experiment, c->project);
+        if (rc == 0 && !ours)
+            return fail(c, ERR_CONFLICT, "Trace %s cannot be put into experiment %lld.", in->id,
+                        (long long)in->experiment);
+    }
+    if (rc == 0) {
         t = (struct trace_info){.trace_id = in->id,
                                 .experiment = in->experiment,
                                 .timestamp_ms = in->timestamp_ms,

@@ -7,8 +7,14 @@
 
 static int put_row(struct ctx *c, const struct copy_model *in, int64_t *row) {
     int64_t experiment = 0;
-    bool there = false;
-    int rc = db_get_i64(c, "SELECT experiment_id FROM logged_model WHERE uuid = ?", &experiment,
+    bool there = false, ours = false;
+    int rc = db_get_i64(c, "SELECT 1 FROM experiment WHERE id = ? AND project_id = ?", &experiment,
+                        &ours, "ii", in->experiment, c->project);
+    if (rc == 0 && !ours)
+        return fail(c, ERR_CONFLICT, "Logged model %s cannot be put into experiment %lld.", in->id,
+                    (long long)in->experiment);
+    if (rc == 0)
+        rc = db_get_i64(c, "SELECT experiment_id FROM logged_model WHERE uuid = ?", &experiment,
                         &there, "s", in->id);
     if (rc == 0 && there && experiment != in->experiment)
         return fail(c, ERR_CONFLICT, "Logged model %s exists here in experiment %lld.", in->id,

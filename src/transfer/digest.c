@@ -110,7 +110,8 @@ struct digest digest_model(const struct copy_model *m) {
         put_text(s, v->dataset_digest);
         put_i64(s, v->time_ms);
         put_i64(s, v->step);
-        sha256_add(s, &v->value, sizeof v->value);
+        const double value = v->value + 0.0; /* -0.0 and 0.0 are the same number */
+        sha256_add(s, &value, sizeof value);
         put_i64(s, v->is_nan);
     }
     return end(s);
@@ -202,7 +203,7 @@ int digest_points_add(void *arg, const struct copy_point *p, size_t n) {
     for (size_t i = 0; i < n; i++) {
         /* One call per point: four numbers and the key's length, then the key. */
         int64_t head[5] = {(int64_t)strlen(p[i].key), p[i].time_ms, p[i].step, p[i].is_nan, 0};
-        double value = p[i].value + 0.0; /* -0.0 and 0.0 are the same number */
+        double value = p[i].value + 0.0; /* as of a model's metrics */
         memcpy(&head[4], &value, sizeof value);
         sha256_add(d->sha, head, sizeof head);
         sha256_add(d->sha, p[i].key, (size_t)head[0]);

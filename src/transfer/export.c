@@ -66,7 +66,7 @@ struct kind {
 };
 
 static int experiment_next(struct ctx *c, const char *after, void *thing) {
-    int64_t id = -1;
+    int64_t id = INT64_MIN;
     if (*after && !str_to_i64(after, &id))
         return 0;
     return experiment_copy_out(c, id, thing);
@@ -94,20 +94,28 @@ static bool later(const struct copy_point *a, const struct copy_point *b) {
     return a->value > b->value;
 }
 
+/* A context of its own: a run can have millions of points. */
 static int put_piece(void *arg, const struct copy_point *p, size_t n) {
     struct points_call *call = arg;
-    int rc = mlflow_put_points(&call->x->out, call->run_id, p, n);
+    struct ctx w;
+    ctx_begin(&w);
+    w.db = call->x->out.db;
+    int rc = mlflow_put_points(&w, call->run_id, p, n);
     for (size_t i = 0; i < n && rc == 0; i++) {
-        if (call->any && !str_eq(call->latest.key, p[i].key)) {
-            rc = mlflow_put_latest(&call->x->out, call->run_id, &call->latest);
-            call->any = false;
-        }
-        if (!call->any || later(&p[i], &call->latest)) {
+        bool same = call->any && str_eq(call->latest.key, p[i].key);
+        if (call->any && !same)
+            rc = mlflow_put_latest(&w, call->run_id, &call->latest);
+        if (!same || later(&p[i], &call->latest)) {
+            const char *key = same ? call->latest.key : arena_strdup(call->x->out.arena, p[i].key);
             call->latest = p[i];
-            call->latest.key = arena_strdup(call->x->out.arena, p[i].key);
+            call->latest.key = key;
         }
         call->any = true;
     }
+    if (rc < 0)
+        (void)fail(&call->x->out, -rc, "%s", w.err.message);
+    w.db = NULL;
+    ctx_end(&w);
     call->x->report->kinds[TRANSFER_POINTS].seen += (int64_t)n;
     call->x->report->kinds[TRANSFER_POINTS].fresh += (int64_t)n;
     return rc;
@@ -291,7 +299,7 @@ static int prove_one(struct proof *p, struct ctx *c, struct ctx *s, const struct
 
 static int source_next(struct proof *p, struct ctx *s, const struct kind *k, const char *after,
                        void *thing) {
-    int64_t id = -1;
+    int64_t id = INT64_MIN;
     switch (k->kind) {
     case TRANSFER_EXPERIMENTS:
         if (*after)
@@ -333,6 +341,8 @@ static int prove(struct proof *p, const struct kind *k) {
             if (same <= 0)
                 say(p->x, k->kind, after, "stands in the new file in another form");
         }
+        if (rc < 0)
+            say(p->x, k->kind, "the new file", s.err.message ? s.err.message : "cannot be read");
         s.db = NULL;
         ctx_end(&s);
         ctx_end(&c);
@@ -427,8 +437,11 @@ static int write_file(struct export *x, struct ctx *c) {
     rc = rc ? rc : mlflow_schema_create(&x->out);
     for (size_t i = 0; i < ARRAY_LEN(kinds) && rc >= 0; i++)
         rc = put_all(x, &kinds[i]);
-    if (x->out.db)
+    bool made = x->out.db != NULL;
+    if (made)
         db_foreign_close(&x->out);
+    if (rc < 0 && made) /* half of it is of no use, and would be in the way of the next try */
+        (void)unlink(x->o->to);
     if (rc < 0 && !c->err.code)
         rc = fail(c, -rc, "%s: %s", x->o->to,
                   x->out.err.message ? x->out.err.message : "the export broke off");
@@ -454,5 +467,7 @@ int transfer_export(struct ctx *c, const struct transfer_options *o, struct tran
     if (x.files)
         dir_close(x.files);
     ctx_end(&x.out);
-    return rc < 0 ? rc : 0;
+    return rc < 0 && !c->err.code ? fail(c, -rc, "The new file cannot be proved.")
+           : rc < 0               ? rc
+                                  : 0;
 }

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "place.h"
 #include "quern/artifact/artifact.h"
@@ -14,6 +15,7 @@
 #include "quern/base/path.h"
 #include "quern/base/str.h"
 #include "quern/core/ctx.h"
+#include "quern/crypto/crypto.h"
 #include "quern/db/db.h"
 #include "source.h"
 
@@ -68,13 +70,15 @@ static bool take(void *arg, const char *data, size_t n) {
     return t->rc == 0;
 }
 
-/* The bytes into the store; they are pinned until the link commits. */
-static int take_bytes(const struct walk *w, struct ctx *c, int fd, struct link *l) {
+/* The bytes into the store; they are pinned until the link commits. 1 when the source says that
+ * they are those of `known`. */
+static int take_bytes(const struct walk *w, struct ctx *c, int fd, const char *known,
+                      struct link *l) {
     struct blob_writer *blob = NULL;
     int rc = blob_begin(c, &blob);
     if (rc == 0 && w->source) {
         struct taking t = {.c = c, .blob = blob};
-        rc = w->source->ops->file(w->source, c, l->path, take, &t);
+        rc = w->source->ops->file(w->source, c, l->path, known, take, &t);
         rc = t.rc ? t.rc : rc;
     } else if (rc == 0) {
         rc = read_fd(c, fd, blob);
@@ -101,20 +105,63 @@ static int stat_link(struct ctx *c, struct db *db, const char *path, struct arti
     return rc;
 }
 
+/* What stands here already, if it is sound: bytes that are damaged must come again. */
+static const char *known_of(struct ctx *c, const struct artifact_entry *before, bool was) {
+    if (!was || before->is_dir)
+        return NULL;
+    int rc = blob_verify(c, before->sha256);
+    err_clear(c);
+    return rc == 0 ? before->sha256 : NULL;
+}
+
+static bool digest_fd(int fd, int64_t *size, char sha256[65]) {
+    struct sha256 *sha = sha256_new();
+    unsigned char digest[32];
+    char *part = mem_alloc(PART);
+    ssize_t n;
+    *size = 0;
+    while ((n = fd_read_all(fd, part, PART)) > 0) {
+        sha256_add(sha, part, (size_t)n);
+        *size += n;
+    }
+    free(part);
+    sha256_end(sha, digest);
+    hex_encode(digest, sizeof digest, sha256);
+    return n == 0 && lseek(fd, 0, SEEK_SET) == 0;
+}
+
+/* A file of the folder is read once more instead of being written once more. */
+static bool same_file(const struct artifact_entry *before, int fd) {
+    struct stat st;
+    char sha256[65];
+    int64_t size = 0;
+    return fstat(fd, &st) == 0 && st.st_size == before->size && digest_fd(fd, &size, sha256) &&
+           size == before->size && str_eq(sha256, before->sha256);
+}
+
 static int copy_file(const struct walk *w, struct ctx *c, const char *rel, int fd, struct link *l) {
     struct transfer_count *n = &w->report->kinds[TRANSFER_FILES];
     struct artifact_entry before = {0}, after = {0};
-    bool was = false, is = false;
+    bool was = false, is = false, same = false;
     int rc = artifact_check_path(c, l->path);
     if (rc == 0)
-        rc = take_bytes(w, c, fd, l);
-    if (rc != 0)
+        rc = stat_link(c, w->o->db, l->path, &before, &was);
+    const char *known = rc == 0 ? known_of(c, &before, was) : NULL;
+    if (rc == 0 && known && !w->source)
+        rc = same_file(&before, fd);
+    if (rc == 0)
+        rc = take_bytes(w, c, fd, known, l);
+    if (rc < 0)
         return fault(w, c, rel, c->err.message ? c->err.message : "cannot be stored");
-    rc = stat_link(c, w->o->db, l->path, &before, &was);
-    bool same = rc == 0 && was && !before.is_dir && str_eq(before.sha256, l->sha256);
-    if (rc == 0 && !same)
-        rc = db_write(w->o->db, c, link_op, l);
-    blob_unpin(l->sha256);
+    const bool pinned = rc == 0;
+    if (rc > 0) {
+        memcpy(l->sha256, before.sha256, sizeof l->sha256);
+        l->size = before.size;
+    }
+    same = was && !before.is_dir && str_eq(before.sha256, l->sha256);
+    rc = same ? 0 : db_write(w->o->db, c, link_op, l);
+    if (pinned)
+        blob_unpin(l->sha256);
     if (rc == 0)
         rc = stat_link(c, w->o->db, l->path, &after, &is);
     if (rc != 0)

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "mlflow_db.h"
 
+#include <float.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,9 +12,30 @@
 
 #define PIECE 4096 /* points told at once */
 
-static const char *text(struct ctx *c, struct stmt *st, int col) {
-    const char *s = stmt_null(st, col) ? NULL : stmt_text(c, st, col);
+const char *mlflow_db_maybe(struct ctx *c, struct stmt *st, int col) {
+    size_t n = 0;
+    const char *s = stmt_peek(st, col, &n);
+    if (!s)
+        return NULL;
+    if (memchr(s, '\0', n) || !utf8_valid(s, n)) {
+        (void)fail(c, ERR_INVALID, "One of its texts is no UTF-8, or has a NUL byte in it.");
+        return "";
+    }
+    return arena_strndup(c->arena, s, n);
+}
+
+const char *mlflow_db_text(struct ctx *c, struct stmt *st, int col) {
+    const char *s = mlflow_db_maybe(c, st, col);
     return s ? s : "";
+}
+
+int mlflow_db_end(const struct ctx *c, int rc) {
+    return rc < 0 ? rc : c->err.code ? -c->err.code : 1;
+}
+
+double mlflow_db_number(struct stmt *st, int col) {
+    double v = stmt_f64(st, col);
+    return isinf(v) ? (v < 0 ? -DBL_MAX : DBL_MAX) : v;
 }
 
 int mlflow_db_pairs(struct ctx *c, struct stmt *st, struct pairs *out) {
@@ -22,8 +45,8 @@ int mlflow_db_pairs(struct ctx *c, struct stmt *st, struct pairs *out) {
     *out = (struct pairs){0};
     while ((rc = stmt_next(st)) > 0) {
         struct pair *p = arena_push(c->arena, &items, &out->n, &cap, sizeof *p);
-        p->key = text(c, st, 0);
-        p->value = text(c, st, 1);
+        p->key = mlflow_db_text(c, st, 0);
+        p->value = mlflow_db_text(c, st, 1);
     }
     stmt_end(st);
     out->items = items;
@@ -52,9 +75,9 @@ static int experiment(struct source *s, struct ctx *c, int64_t after, struct cop
     *out = (struct copy_experiment){0};
     if (rc > 0) {
         out->id = stmt_i64(st, 0);
-        out->name = text(c, st, 1);
-        out->location = text(c, st, 2);
-        out->deleted = str_eq(text(c, st, 3), "deleted");
+        out->name = mlflow_db_text(c, st, 1);
+        out->location = mlflow_db_text(c, st, 2);
+        out->deleted = str_eq(mlflow_db_text(c, st, 3), "deleted");
         out->created_ms = stmt_i64(st, 4);
         out->updated_ms = stmt_i64(st, 5);
     }
@@ -67,7 +90,7 @@ static int experiment(struct source *s, struct ctx *c, int64_t after, struct cop
                                   " ORDER BY key",
                                   "i", out->id),
                          &out->tags);
-    return rc < 0 ? rc : 1;
+    return mlflow_db_end(c, rc);
 }
 
 /* ------------------------------------------------------------------ runs */
@@ -86,17 +109,17 @@ static int run_row(struct mlflow_db *m, struct ctx *c, const char *after, struct
     int rc = stmt_next(st);
     *out = (struct copy_run){0};
     if (rc > 0) {
-        out->id = text(c, st, 0);
+        out->id = mlflow_db_text(c, st, 0);
         out->experiment = stmt_i64(st, 1);
-        out->name = text(c, st, 2);
-        out->user = text(c, st, 3);
-        out->status = text(c, st, 4);
+        out->name = mlflow_db_text(c, st, 2);
+        out->user = mlflow_db_text(c, st, 3);
+        out->status = mlflow_db_text(c, st, 4);
         out->start_ms = stmt_i64(st, 5);
         if (!stmt_null(st, 6))
             out->end_ms = SET_I64(stmt_i64(st, 6));
-        out->artifact_uri = text(c, st, 7);
+        out->artifact_uri = mlflow_db_text(c, st, 7);
         /* Old servers marked a run deleted without saying when. */
-        if (str_eq(text(c, st, 8), "deleted"))
+        if (str_eq(mlflow_db_text(c, st, 8), "deleted"))
             out->deleted_ms = SET_I64(stmt_null(st, 9) ? c->now_ms : stmt_i64(st, 9));
     }
     stmt_end(st);
@@ -117,13 +140,13 @@ static int run_datasets(struct ctx *c, struct copy_run *out) {
     while ((rc = stmt_next(st)) > 0) {
         struct copy_dataset *d = arena_push(c->arena, &items, &out->ndatasets, &cap, sizeof *d);
         const char **id = arena_push(c->arena, &ids, &nids, &ids_cap, sizeof *id);
-        d->name = text(c, st, 0);
-        d->digest = text(c, st, 1);
-        d->source_type = stmt_text(c, st, 2);
-        d->source = stmt_text(c, st, 3);
-        d->schema = stmt_text(c, st, 4);
-        d->profile = stmt_text(c, st, 5);
-        *id = text(c, st, 6);
+        d->name = mlflow_db_text(c, st, 0);
+        d->digest = mlflow_db_text(c, st, 1);
+        d->source_type = mlflow_db_maybe(c, st, 2);
+        d->source = mlflow_db_maybe(c, st, 3);
+        d->schema = mlflow_db_maybe(c, st, 4);
+        d->profile = mlflow_db_maybe(c, st, 5);
+        *id = mlflow_db_text(c, st, 6);
     }
     stmt_end(st);
     out->datasets = items;
@@ -150,7 +173,7 @@ static int run_models(struct ctx *c, const char *run_id, bool output, struct cop
     int rc;
     while ((rc = stmt_next(st)) > 0) {
         struct copy_model_use *u = arena_push(c->arena, &items, n, &cap, sizeof *u);
-        u->model_id = text(c, st, 0);
+        u->model_id = mlflow_db_text(c, st, 0);
         u->step = stmt_i64(st, 1);
     }
     stmt_end(st);
@@ -173,7 +196,7 @@ static int run(struct source *s, struct ctx *c, const char *after, struct copy_r
                                       "SELECT key, value FROM tags WHERE run_uuid = ? ORDER BY key",
                                       "s", out->id),
                              &out->tags);
-    if (rc >= 0)
+    if (rc >= 0 && m->inputs)
         rc = run_datasets(c, out);
     if (rc >= 0 && m->logged_models)
         rc = run_models(c, out->id, false, &out->inputs, &out->ninputs);
@@ -182,10 +205,16 @@ static int run(struct source *s, struct ctx *c, const char *after, struct copy_r
     for (size_t i = 0; !*out->name && i < out->tags.n; i++)
         if (str_eq(out->tags.items[i].key, "mlflow.runName"))
             out->name = out->tags.items[i].value;
-    return rc < 0 ? rc : 1;
+    return mlflow_db_end(c, rc);
 }
 
-/* The text of a key is copied once per series, not per point. */
+static bool same_point(const struct copy_point *a, const struct copy_point *b) {
+    return a->key == b->key && a->time_ms == b->time_ms && a->step == b->step &&
+           a->is_nan == b->is_nan && !(a->value < b->value) && !(a->value > b->value);
+}
+
+/* The text of a key is copied once per series, not per point; a point that stands there twice, as
+ * only a table without its key can have it, is told once. */
 static int points(struct source *s, struct ctx *c, const char *run_id, copy_points_fn *each,
                   void *arg) {
     (void)enter(s, c);
@@ -194,20 +223,25 @@ static int points(struct source *s, struct ctx *c, const char *run_id, copy_poin
                                "SELECT key, timestamp, step, value, is_nan FROM metrics"
                                " WHERE run_uuid = ? ORDER BY key, timestamp, step, value, is_nan",
                                "s", run_id);
-    const char *key = NULL;
+    struct copy_point last = {0};
     size_t n = 0;
     int rc;
     while ((rc = stmt_next(st)) > 0) {
         size_t len = 0;
-        const char *raw = stmt_blob(st, 0, &len);
-        if (!key || strlen(key) != len || memcmp(key, raw, len) != 0)
-            key = arena_strndup(c->arena, raw, len);
-        bool nan = stmt_i64(st, 4) != 0;
-        piece[n++] = (struct copy_point){.key = key,
-                                         .time_ms = stmt_i64(st, 1),
-                                         .step = stmt_i64(st, 2),
-                                         .value = nan ? 0 : stmt_f64(st, 3),
-                                         .is_nan = nan};
+        const char *raw = stmt_peek(st, 0, &len);
+        struct copy_point p = {
+            .key = last.key, .time_ms = stmt_i64(st, 1), .step = stmt_i64(st, 2)};
+        if (!p.key || strlen(p.key) != len || (len && memcmp(p.key, raw, len) != 0))
+            p.key = mlflow_db_text(c, st, 0);
+        if (c->err.code) {
+            rc = -c->err.code;
+            break;
+        }
+        p.is_nan = stmt_i64(st, 4) != 0;
+        p.value = p.is_nan ? 0 : mlflow_db_number(st, 3);
+        if (last.key && same_point(&last, &p))
+            continue;
+        last = piece[n++] = p;
         if (n == PIECE) {
             rc = each(arg, piece, n);
             n = 0;
@@ -217,6 +251,32 @@ static int points(struct source *s, struct ctx *c, const char *run_id, copy_poin
     }
     stmt_end(st);
     return rc >= 0 && n ? each(arg, piece, n) : rc;
+}
+
+/* Counted without the indexes that the things themselves are found by: what an index that is
+ * damaged does not lead to, or an id that no order has, would otherwise be missed by nobody. */
+#define EVERY(table) "SELECT count(*) FROM " table " r NOT INDEXED"
+#define OF_EXPERIMENTS                                                                             \
+    " JOIN experiments e ON e.experiment_id = r.experiment_id AND e.workspace = ?"
+#define OF_WORKSPACE " WHERE r.workspace = ?"
+
+static int rows(struct source *s, struct ctx *c, enum transfer_kind kind, int64_t *n) {
+    const struct mlflow_db *m = enter(s, c);
+    static const struct {
+        const char *plain, *spaced;
+    } sql[TRANSFER_KINDS] = {
+        [TRANSFER_EXPERIMENTS] = {EVERY("experiments"), EVERY("experiments") OF_WORKSPACE},
+        [TRANSFER_RUNS] = {EVERY("runs"), EVERY("runs") OF_EXPERIMENTS},
+        [TRANSFER_LOGGED_MODELS] = {EVERY("logged_models"), EVERY("logged_models") OF_EXPERIMENTS},
+        [TRANSFER_MODELS] = {EVERY("registered_models"), EVERY("registered_models") OF_WORKSPACE},
+        [TRANSFER_TRACES] = {EVERY("trace_info"), EVERY("trace_info") OF_EXPERIMENTS},
+    };
+    *n = 0;
+    if (!sql[kind].plain || (kind == TRANSFER_LOGGED_MODELS && !m->logged_models) ||
+        (kind == TRANSFER_TRACES && !m->traces))
+        return 0;
+    return m->workspaces ? db_get_i64(c, sql[kind].spaced, n, NULL, "s", m->workspace)
+                         : db_get_i64(c, sql[kind].plain, n, NULL, "");
 }
 
 /* ------------------------------------------------------------------ opening */
@@ -238,6 +298,7 @@ static const struct source_ops ops = {.experiment = experiment,
                                       .model = mlflow_db_model,
                                       .registered = mlflow_db_registered,
                                       .trace = mlflow_db_trace,
+                                      .rows = rows,
                                       .close = close_db};
 
 static int has(struct ctx *c, const char *table, const char *column, bool *yes) {
@@ -248,11 +309,33 @@ static int has(struct ctx *c, const char *table, const char *column, bool *yes) 
     return rc;
 }
 
+/* A view in a table's place could compute for ever, a virtual table is somebody else's code. */
+static int check_tables(struct ctx *c) {
+    char *name = NULL;
+    int rc = db_get_text(c,
+                         "SELECT name FROM sqlite_schema WHERE (type = 'view' OR (type = 'table'"
+                         " AND sql LIKE 'CREATE VIRTUAL%')) AND lower(name) IN ('experiments',"
+                         " 'experiment_tags', 'runs', 'params', 'tags', 'metrics', 'inputs',"
+                         " 'input_tags', 'datasets', 'logged_models', 'logged_model_params',"
+                         " 'logged_model_tags', 'logged_model_metrics', 'registered_models',"
+                         " 'registered_model_tags', 'registered_model_aliases', 'model_versions',"
+                         " 'model_version_tags', 'trace_info', 'trace_tags',"
+                         " 'trace_request_metadata', 'entity_associations', 'spans',"
+                         " 'assessments') LIMIT 1",
+                         &name, "");
+    return rc == 0 && name
+               ? fail(c, ERR_INVALID, "It is no database of MLflow: '%s' is no table there.", name)
+               : rc;
+}
+
 static int look(struct ctx *c, struct mlflow_db *m) {
-    bool runs = false, deleted = false;
-    int rc = has(c, "runs", "run_uuid", &runs);
-    rc = rc ? rc : has(c, "runs", "deleted_time", &deleted);
+    bool runs = false, times = false;
+    int rc = check_tables(c);
+    rc = rc ? rc : has(c, "runs", "run_uuid", &runs);
+    rc = rc ? rc : has(c, "experiments", "creation_time", &times);
     rc = rc ? rc : has(c, "experiments", "workspace", &m->workspaces);
+    rc = rc ? rc : has(c, "inputs", "source_id", &m->inputs);
+    rc = rc ? rc : has(c, "registered_model_aliases", "alias", &m->aliases);
     rc = rc ? rc : has(c, "logged_models", "model_id", &m->logged_models);
     rc = rc ? rc : has(c, "model_versions", "storage_location", &m->storage);
     rc = rc ? rc : has(c, "trace_info", "request_id", &m->traces);
@@ -263,9 +346,9 @@ static int look(struct ctx *c, struct mlflow_db *m) {
     rc = rc ? rc : has(c, "assessments", "assessment_id", &m->assessments);
     if (rc == 0 && !runs)
         rc = fail(c, ERR_INVALID, "It is no database of MLflow: there is no table 'runs'.");
-    if (rc == 0 && !deleted)
+    if (rc == 0 && !times)
         rc = fail(c, ERR_INVALID,
-                  "Its schema is older than MLflow 1.28: run 'mlflow db upgrade' on a copy first.");
+                  "Its schema is older than MLflow 1.29: run 'mlflow db upgrade' on a copy first.");
     return rc;
 }
 

@@ -2,7 +2,8 @@
 #ifndef QUERN_TRANSFER_MLFLOW_DB_H
 #define QUERN_TRANSFER_MLFLOW_DB_H
 /* Mlflow db: the tables of MLflow's own store, of lines 2 and 3. What an older schema lacks (logged
- * models, workspaces, deleted_time) is told once at opening. */
+ * models, workspaces, data sets) is looked up once at opening. Nothing of the file is trusted: its
+ * tables must be tables, and a text that could not be kept as it is fails the thing that has it. */
 #include "quern/core/ctx.h"
 #include "source.h"
 
@@ -13,6 +14,7 @@ struct mlflow_db {
     struct db_conn *conn;
     char *workspace;
     bool workspaces, logged_models, storage; /* storage: versions have storage_location */
+    bool inputs, aliases;
     bool traces, previews, promoted, links, spans, assessments; /* what traces have */
 };
 
@@ -20,6 +22,14 @@ int mlflow_db_model(struct source *s, struct ctx *c, const char *after, struct c
 int mlflow_db_registered(struct source *s, struct ctx *c, const char *after,
                          struct copy_registered *out);
 int mlflow_db_trace(struct source *s, struct ctx *c, const char *after, struct copy_trace *out);
+/* A column's text, NULL for NULL. One that is no UTF-8 or has a NUL in it is told in the context.
+ */
+const char *mlflow_db_maybe(struct ctx *c, struct stmt *st, int col);
+const char *mlflow_db_text(struct ctx *c, struct stmt *st, int col); /* "" for NULL */
+/* What the thing comes to: 1, or the fault that was told. */
+int mlflow_db_end(const struct ctx *c, int rc);
+/* Infinities as the largest numbers, which is how MLflow's API has them. */
+double mlflow_db_number(struct stmt *st, int col);
 /* Rows of key and value, NULL as "". */
 int mlflow_db_pairs(struct ctx *c, struct stmt *st, struct pairs *out);
 

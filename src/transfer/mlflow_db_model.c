@@ -4,11 +4,6 @@
 #include "quern/base/str.h"
 #include "quern/db/db.h"
 
-static const char *text(struct ctx *c, struct stmt *st, int col) {
-    const char *s = stmt_null(st, col) ? NULL : stmt_text(c, st, col);
-    return s ? s : "";
-}
-
 /* ------------------------------------------------------------------ logged models */
 
 #define MODEL                                                                                      \
@@ -34,14 +29,14 @@ static int measures(struct ctx *c, struct copy_model *out) {
     int rc;
     while ((rc = stmt_next(st)) > 0) {
         struct copy_measure *m = arena_push(c->arena, &items, &out->nmeasures, &cap, sizeof *m);
-        m->key = text(c, st, 0);
-        m->run_id = text(c, st, 1);
-        m->dataset_name = text(c, st, 2);
-        m->dataset_digest = text(c, st, 3);
+        m->key = mlflow_db_text(c, st, 0);
+        m->run_id = mlflow_db_text(c, st, 1);
+        m->dataset_name = mlflow_db_text(c, st, 2);
+        m->dataset_digest = mlflow_db_text(c, st, 3);
         m->time_ms = stmt_i64(st, 4);
         m->step = stmt_i64(st, 5);
         m->is_nan = stmt_null(st, 6);
-        m->value = m->is_nan ? 0 : stmt_f64(st, 6);
+        m->value = m->is_nan ? 0 : mlflow_db_number(st, 6);
     }
     stmt_end(st);
     out->measures = items;
@@ -63,16 +58,16 @@ int mlflow_db_model(struct source *s, struct ctx *c, const char *after, struct c
             : db_query(c, MODEL " WHERE model_id > ? ORDER BY model_id LIMIT 1", "s", after);
     int rc = stmt_next(st);
     if (rc > 0) {
-        out->id = text(c, st, 0);
+        out->id = mlflow_db_text(c, st, 0);
         out->experiment = stmt_i64(st, 1);
-        out->name = text(c, st, 2);
-        out->artifact_uri = text(c, st, 3);
+        out->name = mlflow_db_text(c, st, 2);
+        out->artifact_uri = mlflow_db_text(c, st, 3);
         out->status = status_name(stmt_i64(st, 4));
-        out->type = text(c, st, 5);
-        out->source_run = text(c, st, 6);
+        out->type = mlflow_db_text(c, st, 5);
+        out->source_run = mlflow_db_text(c, st, 6);
         out->created_ms = stmt_i64(st, 7);
         out->updated_ms = stmt_i64(st, 8);
-        out->deleted = str_eq(text(c, st, 9), "deleted");
+        out->deleted = str_eq(mlflow_db_text(c, st, 9), "deleted");
     }
     stmt_end(st);
     if (rc <= 0)
@@ -92,7 +87,7 @@ int mlflow_db_model(struct source *s, struct ctx *c, const char *after, struct c
                              &out->tags);
     if (rc >= 0)
         rc = measures(c, out);
-    return rc < 0 ? rc : 1;
+    return mlflow_db_end(c, rc);
 }
 
 /* ------------------------------------------------------------------ registered models */
@@ -126,20 +121,22 @@ static int versions(struct ctx *c, const struct mlflow_db *m, struct copy_regist
     int rc;
     while ((rc = stmt_next(st)) > 0) {
         out->last_version = stmt_i64(st, 0);
-        const char *stage = text(c, st, 5);
+        const char *stage = mlflow_db_text(c, st, 5);
         if (str_eq(stage, "Deleted_Internal")) /* its number is spent, nothing else is left */
             continue;
         struct copy_version *v = arena_push(c->arena, &items, &out->nversions, &cap, sizeof *v);
         v->version = stmt_i64(st, 0);
-        v->source = text(c, st, 1);
-        v->run_id = text(c, st, 2);
-        v->run_link = text(c, st, 3);
-        v->description = text(c, st, 4);
+        v->source = mlflow_db_text(c, st, 1);
+        v->run_id = mlflow_db_text(c, st, 2);
+        v->run_link = mlflow_db_text(c, st, 3);
+        v->description = mlflow_db_text(c, st, 4);
         v->stage = *stage ? stage : "None";
-        v->status = *text(c, st, 6) ? text(c, st, 6) : "READY";
+        v->status = *mlflow_db_text(c, st, 6) ? mlflow_db_text(c, st, 6) : "READY";
         v->created_ms = stmt_i64(st, 7);
         v->updated_ms = stmt_i64(st, 8);
-        v->storage = *text(c, st, 9) && !str_eq(text(c, st, 9), v->source) ? text(c, st, 9) : NULL;
+        v->storage = *mlflow_db_text(c, st, 9) && !str_eq(mlflow_db_text(c, st, 9), v->source)
+                         ? mlflow_db_text(c, st, 9)
+                         : NULL;
         v->logged_model = str_starts(v->source, "models:/m-") ? v->source + 8 : "";
     }
     stmt_end(st);
@@ -183,7 +180,7 @@ static int aliases(struct ctx *c, const struct mlflow_db *m, struct copy_registe
         if (!has_version(out, stmt_i64(st, 1)))
             continue;
         struct copy_alias *a = arena_push(c->arena, &items, &out->naliases, &cap, sizeof *a);
-        a->alias = text(c, st, 0);
+        a->alias = mlflow_db_text(c, st, 0);
         a->version = stmt_i64(st, 1);
     }
     stmt_end(st);
@@ -200,8 +197,8 @@ int mlflow_db_registered(struct source *s, struct ctx *c, const char *after,
                                REGISTERED " AND workspace = ? ORDER BY name LIMIT 1", after);
     int rc = stmt_next(st);
     if (rc > 0) {
-        out->name = text(c, st, 0);
-        out->description = text(c, st, 1);
+        out->name = mlflow_db_text(c, st, 0);
+        out->description = mlflow_db_text(c, st, 1);
         out->created_ms = stmt_i64(st, 2);
         out->updated_ms = stmt_i64(st, 3);
     }
@@ -219,7 +216,7 @@ int mlflow_db_registered(struct source *s, struct ctx *c, const char *after,
         rc = versions(c, m, out);
     for (size_t i = 0; i < out->nversions && rc >= 0; i++)
         rc = version_tags(c, m, out->name, &out->versions[i]);
-    if (rc >= 0)
+    if (rc >= 0 && m->aliases)
         rc = aliases(c, m, out);
-    return rc < 0 ? rc : 1;
+    return mlflow_db_end(c, rc);
 }

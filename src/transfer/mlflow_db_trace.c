@@ -36,23 +36,23 @@ static int read_row(struct ctx *c, const struct mlflow_db *m, const char *after,
     struct stmt *st = next_row(c, m, after);
     int rc = stmt_next(st);
     if (rc > 0) {
-        out->id = stmt_text(c, st, 0);
+        out->id = mlflow_db_maybe(c, st, 0);
         out->experiment = stmt_i64(st, 1);
         out->timestamp_ms = stmt_i64(st, 2);
         if (!stmt_null(st, 3))
             out->execution_ms = SET_I64(stmt_i64(st, 3));
-        out->state = stmt_text(c, st, 4);
+        out->state = mlflow_db_maybe(c, st, 4);
         if (!out->state || str_eq(out->state, "TRACE_STATUS_UNSPECIFIED"))
             out->state = "STATE_UNSPECIFIED";
     }
     if (rc > 0 && (m->previews || m->workspaces || m->promoted)) {
-        out->client_request_id = stmt_text(c, st, 5);
-        out->request_preview = stmt_text(c, st, 6);
-        out->response_preview = stmt_text(c, st, 7);
+        out->client_request_id = mlflow_db_maybe(c, st, 5);
+        out->request_preview = mlflow_db_maybe(c, st, 6);
+        out->response_preview = mlflow_db_maybe(c, st, 7);
     }
     if (rc > 0 && m->promoted) {
-        p->name = stmt_text(c, st, 8);
-        p->session = stmt_text(c, st, 9);
+        p->name = mlflow_db_maybe(c, st, 8);
+        p->session = mlflow_db_maybe(c, st, 9);
         for (int i = 0; i < 3; i++)
             if (!stmt_null(st, 10 + i))
                 p->tokens[i] = SET_I64(stmt_i64(st, 10 + i));
@@ -102,7 +102,7 @@ static int read_runs(struct ctx *c, struct copy_trace *out) {
     int rc;
     while ((rc = stmt_next(st)) > 0) {
         const char **one = arena_push(c->arena, &items, &out->runs.n, &cap, sizeof *one);
-        *one = stmt_text(c, st, 0);
+        *one = mlflow_db_text(c, st, 0);
     }
     stmt_end(st);
     out->runs.items = items;
@@ -115,7 +115,7 @@ static int read_spans(struct ctx *c, struct copy_trace *out) {
     size_t cap = 0;
     int rc;
     while ((rc = stmt_next(st)) > 0) {
-        const char *content = stmt_text(c, st, 0);
+        const char *content = mlflow_db_maybe(c, st, 0);
         struct copy_span *s = arena_push(c->arena, &items, &out->nspans, &cap, sizeof *s);
         int bad = span_from_mlflow(c, content ? content : "", s);
         if (bad != 0) {
@@ -147,7 +147,7 @@ static int read_assessments(struct ctx *c, struct copy_trace *out) {
                                 &a->error,     &a->span_id,     &a->rationale, &a->metadata,
                                 &a->overrides, &a->source_type, &a->source_id};
         for (size_t i = 0; i < ARRAY_LEN(texts); i++)
-            *texts[i] = stmt_text(c, st, (int)i);
+            *texts[i] = mlflow_db_maybe(c, st, (int)i);
         if (!a->source_id)
             a->source_id = "";
         a->valid = stmt_i64(st, 11) != 0;
@@ -185,5 +185,5 @@ int mlflow_db_trace(struct source *s, struct ctx *c, const char *after, struct c
     rc = rc < 0 || !m->links ? rc : read_runs(c, out);
     rc = rc < 0 || !m->spans ? rc : read_spans(c, out);
     rc = rc < 0 || !m->assessments ? rc : read_assessments(c, out);
-    return rc < 0 ? rc : 1;
+    return mlflow_db_end(c, rc);
 }

@@ -13,6 +13,8 @@
 #include "quern/core/ctx.h"
 
 #define ANSWER_MAX ((uint64_t)256 << 20)
+#define ANSWER_MS INT64_C(600000) /* a file may take longer */
+#define EMPTY_PAGES_MAX 1000
 
 /* ------------------------------------------------------------------ calls */
 
@@ -36,14 +38,19 @@ static int call(struct server *s, struct ctx *c, struct net_request *r, const ch
                 json_t **out) {
     struct net_answer a = {0};
     r->url = arena_printf(c->arena, "%s%s", s->base, path);
-    r->headers = s->headers;
-    r->header_count = s->nheaders;
+    if (!r->headers) {
+        r->headers = s->headers;
+        r->header_count = s->nheaders;
+    }
     r->trusted = true;
     r->cap = r->take ? UINT64_C(1) << 46 : ANSWER_MAX;
+    r->total_ms = r->take ? 0 : ANSWER_MS;
     enum net_fault fault = net_send(s->net, r, &a);
     int rc = 0;
     if (fault != NET_OK)
         rc = fail(c, ERR_NOT_READY, "The source cannot be asked: %s", a.problem.text);
+    else if (a.status == 304 && r->headers != s->headers)
+        rc = 1;
     else if (a.status != 200)
         rc = refused(c, path, &a);
     else if (out) {
@@ -62,13 +69,6 @@ int server_get(struct server *s, struct ctx *c, const char *path, json_t **out) 
     return call(s, c, &r, path, out);
 }
 
-int server_get_page(struct server *s, struct ctx *c, const char *path, const char *token,
-                    json_t **out) {
-    if (*token)
-        path = arena_printf(c->arena, "%s&page_token=%s", path, server_escape(c, token));
-    return server_get(s, c, path, out);
-}
-
 int server_post(struct server *s, struct ctx *c, const char *path, json_t *body, json_t **out) {
     char *text = json_dumps(body, JSON_COMPACT);
     struct net_request r = {.method = "POST", .body = text, .body_len = text ? strlen(text) : 0};
@@ -78,9 +78,51 @@ int server_post(struct server *s, struct ctx *c, const char *path, json_t *body,
     return rc;
 }
 
-int server_bytes(struct server *s, struct ctx *c, const char *path, source_take *take, void *arg) {
+int server_bytes(struct server *s, struct ctx *c, const char *path, const char *known,
+                 source_take *take, void *arg) {
+    struct net_header headers[ARRAY_LEN(s->headers) + 1];
     struct net_request r = {.method = "GET", .take = take, .arg = arg};
+    if (known) {
+        memcpy(headers, s->headers, sizeof s->headers);
+        headers[s->nheaders] = (struct net_header){
+            .name = "If-None-Match", .value = arena_printf(c->arena, "\"sha256:%s\"", known)};
+        r.headers = headers;
+        r.header_count = s->nheaders + 1;
+    }
     return call(s, c, &r, path, NULL);
+}
+
+/* ------------------------------------------------------------------ pages */
+
+const char *server_token(const struct server_pages *p) {
+    return p->token.len ? p->token.data : "";
+}
+
+int server_get_page(struct server *s, struct ctx *c, const char *path, const struct server_pages *p,
+                    json_t **out) {
+    if (p->token.len)
+        path = arena_printf(c->arena, "%s&page_token=%s", path, server_escape(c, p->token.data));
+    return server_get(s, c, path, out);
+}
+
+int server_turn(const struct server *s, struct ctx *c, const json_t *answer, size_t total,
+                struct server_pages *p) {
+    const char *next = server_text(answer, "next_page_token");
+    if (*next && str_eq(next, server_token(p)))
+        return fail(c, ERR_NOT_READY, "The source answers the same page for ever.");
+    if (total > (uint64_t)s->most)
+        return fail(c, ERR_TOO_LARGE,
+                    "The source lists more than %lld things in one list; if it has so many, raise "
+                    "the setting import.most.",
+                    (long long)s->most);
+    p->empty = total == p->total ? p->empty + 1 : 0;
+    p->total = total;
+    if (*next && p->empty >= EMPTY_PAGES_MAX)
+        return fail(c, ERR_NOT_READY, "The source answers %d pages with nothing on them.",
+                    EMPTY_PAGES_MAX);
+    buf_clear(&p->token);
+    buf_puts(&p->token, next);
+    return 0;
 }
 
 /* ------------------------------------------------------------------ members */
@@ -134,36 +176,6 @@ const char *server_escape(struct ctx *c, const char *s) {
     return url_encode(c->arena, s, false);
 }
 
-int server_turn(struct ctx *c, const json_t *answer, const char **token) {
-    const char *next = server_text(answer, "next_page_token");
-    if (*next && str_eq(next, *token))
-        return fail(c, ERR_NOT_READY, "The source answers the same page for ever.");
-    *token = next;
-    return 0;
-}
-
-/* ------------------------------------------------------------------ experiments */
-
-static int experiment(struct source *src, struct ctx *c, int64_t after,
-                      struct copy_experiment *out) {
-    const struct server *s = (struct server *)src;
-    const json_t *e = NULL;
-    for (size_t i = 0; i < s->nexperiments && !e; i++)
-        if (server_number(s->experiments[i], "experiment_id") > after)
-            e = s->experiments[i];
-    *out = (struct copy_experiment){0};
-    if (!e)
-        return 0;
-    out->id = server_number(e, "experiment_id");
-    out->name = server_text(e, "name");
-    out->location = server_text(e, "artifact_location");
-    out->deleted = str_eq(server_text(e, "lifecycle_stage"), "deleted");
-    out->created_ms = server_number(e, "creation_time");
-    out->updated_ms = server_number(e, "last_update_time");
-    out->tags = server_pairs(c, json_object_get(e, "tags"));
-    return 1;
-}
-
 /* ------------------------------------------------------------------ open and close */
 
 static void add_header(struct server *s, const char *name, const char *value) {
@@ -191,7 +203,7 @@ static void close_server(struct source *src) {
     free(s);
 }
 
-static const struct source_ops ops = {.experiment = experiment,
+static const struct source_ops ops = {.experiment = server_experiment,
                                       .run = server_run,
                                       .points = server_points,
                                       .model = server_model,
@@ -201,10 +213,11 @@ static const struct source_ops ops = {.experiment = experiment,
                                       .list = server_list,
                                       .file = server_file};
 
-int mlflow_server_open(struct ctx *c, const char *url, const char *workspace, struct source **out) {
+int mlflow_server_open(struct ctx *c, const char *url, const char *workspace, int64_t most,
+                       struct source **out) {
     struct server *s = mem_alloc(sizeof *s);
     size_t n = strlen(url);
-    *s = (struct server){.source.ops = &ops};
+    *s = (struct server){.source.ops = &ops, .most = most};
     s->arena = arena_new();
     s->net = net_client_new();
     while (n > 0 && url[n - 1] == '/')

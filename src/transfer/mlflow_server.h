@@ -26,8 +26,10 @@ struct server {
     const char *base; /* without a final '/' */
     struct net_header headers[4];
     size_t nheaders;
-    struct arena *arena;  /* of what the source keeps */
-    json_t **experiments; /* by number */
+    int64_t most;        /* things of a kind, points of a metric, files that it may list */
+    int64_t listed;      /* files so far */
+    struct arena *arena; /* of what the source keeps */
+    struct copy_experiment *experiments; /* by number */
     size_t nexperiments, experiments_cap;
     struct server_ids runs, models, registered, prompts, traces;
     json_t *run;    /* the last one asked for: its metrics' names are wanted next */
@@ -37,15 +39,25 @@ struct server {
 /* The answer, alive as long as the context. ERR_NOT_FOUND for a 404 (also of a route), otherwise
  * ERR_NOT_READY with what the server said. `path` begins with "/". */
 int server_get(struct server *s, struct ctx *c, const char *path, json_t **out);
-/* The same of a path with a query, at the page of this token; "" is the first. */
-int server_get_page(struct server *s, struct ctx *c, const char *path, const char *token,
-                    json_t **out);
 int server_post(struct server *s, struct ctx *c, const char *path, json_t *body, json_t **out);
-/* From a page to the token of the next, "" behind the last; a server that tells the token that it
- * was asked with would be asked for ever. */
-int server_turn(struct ctx *c, const json_t *answer, const char **token);
-/* As server_get for a body of bytes, bit by bit. */
-int server_bytes(struct server *s, struct ctx *c, const char *path, source_take *take, void *arg);
+/* As server_get for a body of bytes, bit by bit. `known` and 1: as source_ops has it for files. */
+int server_bytes(struct server *s, struct ctx *c, const char *path, const char *known,
+                 source_take *take, void *arg);
+
+/* Pages of one list. A server that tells the token that it was asked with, or ever new ones, would
+ * be asked for ever. Free the token at the end. */
+struct server_pages {
+    struct buf token; /* empty at the first page, and behind the last */
+    size_t total;     /* things so far */
+    int empty;        /* pages without any, one after the other */
+};
+const char *server_token(const struct server_pages *p);
+/* As server_get of a path with a query, at this page. */
+int server_get_page(struct server *s, struct ctx *c, const char *path, const struct server_pages *p,
+                    json_t **out);
+/* To the next page; `total`: things so far, this page's included. */
+int server_turn(const struct server *s, struct ctx *c, const json_t *answer, size_t total,
+                struct server_pages *p);
 
 const char *server_text(const json_t *o, const char *member);  /* "" when absent */
 const char *server_maybe(const json_t *o, const char *member); /* NULL when absent or empty */
@@ -61,7 +73,9 @@ const char *server_after(const struct server_ids *l, const char *after);
 
 int server_list(struct source *s, struct ctx *c, const char *path, struct source_entry **out,
                 size_t *n);
-int server_file(struct source *s, struct ctx *c, const char *path, source_take *take, void *arg);
+int server_file(struct source *s, struct ctx *c, const char *path, const char *known,
+                source_take *take, void *arg);
+int server_experiment(struct source *s, struct ctx *c, int64_t after, struct copy_experiment *out);
 int server_run(struct source *s, struct ctx *c, const char *after, struct copy_run *out);
 int server_points(struct source *s, struct ctx *c, const char *run_id, copy_points_fn *each,
                   void *arg);

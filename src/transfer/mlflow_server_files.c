@@ -15,6 +15,12 @@ int server_list(struct source *src, struct ctx *c, const char *path, struct sour
                         &answer);
     const json_t *files = rc == 0 ? json_object_get(answer, "files") : NULL;
     *n = 0;
+    s->listed += (int64_t)json_array_size(files);
+    if (s->listed > s->most)
+        return fail(c, ERR_TOO_LARGE,
+                    "the source lists more than %lld files and folders; if it has so many, raise "
+                    "the setting import.most",
+                    (long long)s->most);
     *out = ARENA_ARRAY(c->arena, struct source_entry, json_array_size(files) + 1);
     json_array_foreach((json_t *)files, i, one) {
         (*out)[(*n)++] =
@@ -25,8 +31,9 @@ int server_list(struct source *src, struct ctx *c, const char *path, struct sour
     return rc;
 }
 
-int server_file(struct source *src, struct ctx *c, const char *path, source_take *take, void *arg) {
+int server_file(struct source *src, struct ctx *c, const char *path, const char *known,
+                source_take *take, void *arg) {
     return server_bytes((struct server *)src, c,
                         arena_printf(c->arena, ARTIFACTS "/%s", url_encode(c->arena, path, true)),
-                        take, arg);
+                        known, take, arg);
 }

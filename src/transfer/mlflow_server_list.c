@@ -8,6 +8,8 @@
 #include "quern/base/str.h"
 #include "quern/core/ctx.h"
 
+#define KEPT_MAX ((size_t)4 << 30)
+
 static void add_id(struct server *s, struct server_ids *l, const char *id) {
     l->items = arena_room(s->arena, l->items, l->n, &l->cap, sizeof *l->items);
     l->items[l->n++] = arena_strdup(s->arena, id);
@@ -32,50 +34,92 @@ struct listing {
     struct server_ids *ids; /* NULL: experiments, which are kept whole */
 };
 
-static void release(void *tree) {
-    json_decref(tree);
+static const char *keep(struct server *s, const json_t *o, const char *member) {
+    return arena_strdup(s->arena, server_text(o, member));
 }
 
-static void keep_experiment(struct server *s, json_t *one) {
+static int keep_experiment(struct server *s, struct ctx *c, const json_t *one) {
+    const char *id = server_text(one, "experiment_id");
+    struct copy_experiment e = {.name = keep(s, one, "name"),
+                                .location = keep(s, one, "artifact_location"),
+                                .deleted = str_eq(server_text(one, "lifecycle_stage"), "deleted"),
+                                .created_ms = server_number(one, "creation_time"),
+                                .updated_ms = server_number(one, "last_update_time"),
+                                .tags = server_pairs(c, json_object_get(one, "tags"))};
+    if (!str_to_i64(id, &e.id))
+        return fail(c, ERR_NOT_READY, "The source lists an experiment whose id is no number.");
+    struct pair *tags = ARENA_ARRAY(s->arena, struct pair, e.tags.n + 1);
+    for (size_t i = 0; i < e.tags.n; i++)
+        tags[i] = (struct pair){.key = arena_strdup(s->arena, e.tags.items[i].key),
+                                .value = arena_strdup(s->arena, e.tags.items[i].value)};
+    e.tags.items = tags;
     s->experiments = arena_room(s->arena, s->experiments, s->nexperiments, &s->experiments_cap,
                                 sizeof *s->experiments);
-    arena_defer(s->arena, release, json_incref(one));
-    s->experiments[s->nexperiments++] = one;
+    s->experiments[s->nexperiments++] = e;
+    return 0;
 }
 
-static int list_all(struct server *s, struct ctx *told, const struct listing *l, json_t *body) {
-    const char *token = "";
-    struct ctx c;
+int server_experiment(struct source *src, struct ctx *c, int64_t after,
+                      struct copy_experiment *out) {
+    const struct server *s = (struct server *)src;
+    size_t low = 0, high = s->nexperiments;
+    (void)c;
+    while (low < high) {
+        size_t mid = low + (high - low) / 2;
+        if (s->experiments[mid].id > after)
+            high = mid;
+        else
+            low = mid + 1;
+    }
+    *out = low < s->nexperiments ? s->experiments[low] : (struct copy_experiment){0};
+    return low < s->nexperiments;
+}
+
+static int take_item(struct server *s, struct ctx *c, const struct listing *l, const json_t *item) {
+    if (!l->ids)
+        return keep_experiment(s, c, item);
+    const char *id = server_text(l->inner ? json_object_get(item, l->inner) : item, l->id);
+    if (!*id) /* it would count as neither seen nor missing */
+        return fail(c, ERR_NOT_READY, "The source lists one of its %s without an id.", l->list);
+    add_id(s, l->ids, id);
+    return 0;
+}
+
+static int take_page(struct server *s, struct ctx *c, const struct listing *l, const json_t *body,
+                     struct server_pages *p) {
     json_t *answer = NULL, *item;
     size_t i;
     int rc;
-    ctx_begin(&c);
+    if (body) {
+        json_t *page = json_copy((json_t *)body);
+        if (p->token.len)
+            json_object_set_new(page, "page_token", json_string(p->token.data));
+        rc = server_post(s, c, l->path, page, &answer);
+    } else {
+        rc = server_get_page(s, c, l->path, p, &answer);
+    }
+    json_array_foreach(json_object_get(rc == 0 ? answer : NULL, l->list), i, item) {
+        rc = rc < 0 ? rc : take_item(s, c, l, item);
+    }
+    if (rc == 0 && arena_bytes(s->arena) > KEPT_MAX)
+        rc = fail(c, ERR_TOO_LARGE, "The source lists more than %zu GiB of ids and experiments.",
+                  KEPT_MAX >> 30);
+    return rc < 0 ? rc : server_turn(s, c, answer, l->ids ? l->ids->n : s->nexperiments, p);
+}
+
+/* Each page in a context of its own: the pages of runs tell all that the runs have. */
+static int list_all(struct server *s, struct ctx *told, const struct listing *l, json_t *body) {
+    struct server_pages p = {.total = l->ids ? l->ids->n : s->nexperiments};
+    int rc;
     do {
-        if (body) {
-            json_t *page = json_copy(body);
-            if (*token)
-                json_object_set_new(page, "page_token", json_string(token));
-            rc = server_post(s, &c, l->path, page, &answer);
-        } else {
-            rc = server_get_page(s, &c, l->path, token, &answer);
-        }
-        json_array_foreach(json_object_get(rc == 0 ? answer : NULL, l->list), i, item) {
-            const char *id =
-                l->ids ? server_text(l->inner ? json_object_get(item, l->inner) : item, l->id)
-                       : NULL;
-            if (!id)
-                keep_experiment(s, item);
-            else if (*id)
-                add_id(s, l->ids, id);
-            else /* it would count as neither seen nor missing */
-                rc = fail(&c, ERR_NOT_READY, "The source lists one of its %s without an id.",
-                          l->list);
-        }
-        rc = rc < 0 ? rc : server_turn(&c, answer, &token);
-    } while (rc == 0 && *token);
-    if (rc < 0) /* the message outlives the pages */
-        (void)fail(told, -rc, "%s", c.err.message);
-    ctx_end(&c);
+        struct ctx c;
+        ctx_begin(&c);
+        rc = take_page(s, &c, l, body, &p);
+        if (rc < 0) /* the message outlives the page */
+            (void)fail(told, -rc, "%s", c.err.message);
+        ctx_end(&c);
+    } while (rc == 0 && p.token.len);
+    buf_free(&p.token);
     json_decref(body);
     return rc;
 }
@@ -113,8 +157,8 @@ static int list_traces(struct server *s, struct ctx *c, const char *id) {
 }
 
 static int by_number(const void *a, const void *b) {
-    int64_t x = server_number(*(json_t *const *)a, "experiment_id");
-    int64_t y = server_number(*(json_t *const *)b, "experiment_id");
+    int64_t x = ((const struct copy_experiment *)a)->id;
+    int64_t y = ((const struct copy_experiment *)b)->id;
     return (x > y) - (x < y);
 }
 
@@ -134,7 +178,7 @@ int server_list_everything(struct server *s, struct ctx *c) {
         &(struct listing){"/api/2.0/mlflow/experiments/search", "experiments", NULL, NULL, NULL},
         json_pack("{s:s,s:i}", "view_type", "ALL", "max_results", 1000));
     for (size_t i = 0; i < s->nexperiments && rc == 0; i++) {
-        const char *id = server_text(s->experiments[i], "experiment_id");
+        const char *id = arena_printf(c->arena, "%lld", (long long)s->experiments[i].id);
         rc = list_all(
             s, c,
             &(struct listing){"/api/2.0/mlflow/runs/search", "runs", "info", "run_id", &s->runs},
@@ -147,7 +191,7 @@ int server_list_everything(struct server *s, struct ctx *c) {
     for (size_t k = 0; k < s->prompts.n; k++)
         add_id(s, &s->registered, s->prompts.items[k]);
     if (s->nexperiments)
-        qsort(s->experiments, s->nexperiments, sizeof(json_t *), by_number);
+        qsort(s->experiments, s->nexperiments, sizeof *s->experiments, by_number);
     order_texts(s->runs.items, s->runs.n);
     order_texts(s->models.items, s->models.n);
     order_texts(s->registered.items, s->registered.n);

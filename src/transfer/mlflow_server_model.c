@@ -45,6 +45,7 @@ int server_model(struct source *src, struct ctx *c, const char *after, struct co
     *out = (struct copy_model){0};
     if (!id)
         return 0;
+    out->id = id;
     int rc = server_get(
         s, c, arena_printf(c->arena, "/api/2.0/mlflow/logged-models/%s", server_escape(c, id)),
         &answer);
@@ -52,7 +53,6 @@ int server_model(struct source *src, struct ctx *c, const char *after, struct co
         return rc;
     const json_t *model = json_object_get(answer, "model");
     const json_t *info = json_object_get(model, "info"), *data = json_object_get(model, "data");
-    out->id = id;
     out->experiment = server_number(info, "experiment_id");
     out->name = server_text(info, "name");
     out->artifact_uri = server_text(info, "artifact_uri");
@@ -125,7 +125,8 @@ static struct copy_version version_of(struct ctx *c, const json_t *one) {
 
 static int versions(struct server *s, struct ctx *c, struct copy_registered *out) {
     struct buf all = {0};
-    const char quote = strchr(out->name, '\'') ? '"' : '\'', *token = "";
+    struct server_pages p = {0};
+    const char quote = strchr(out->name, '\'') ? '"' : '\'';
     const char *filter = arena_printf(c->arena, "name=%c%s%c", quote, out->name, quote);
     for (size_t k = 0; k < s->prompts.n; k++)
         if (str_eq(s->prompts.items[k], out->name))
@@ -138,13 +139,14 @@ static int versions(struct server *s, struct ctx *c, struct copy_registered *out
     size_t i;
     int rc;
     do {
-        rc = server_get_page(s, c, path, token, &answer);
+        rc = server_get_page(s, c, path, &p, &answer);
         json_array_foreach(json_object_get(rc == 0 ? answer : NULL, "model_versions"), i, one) {
             struct copy_version v = version_of(c, one);
             buf_put(&all, &v, sizeof v);
         }
-        rc = rc < 0 ? rc : server_turn(c, answer, &token);
-    } while (rc == 0 && *token);
+        rc = rc < 0 ? rc : server_turn(s, c, answer, all.len / sizeof *out->versions, &p);
+    } while (rc == 0 && p.token.len);
+    buf_free(&p.token);
     out->nversions = all.len / sizeof *out->versions;
     out->versions = ARENA_ARRAY(c->arena, struct copy_version, out->nversions + 1);
     if (all.len)
@@ -166,6 +168,7 @@ int server_registered(struct source *src, struct ctx *c, const char *after,
     *out = (struct copy_registered){0};
     if (!name)
         return 0;
+    out->name = name;
     int rc = server_get(s, c,
                         arena_printf(c->arena, "/api/2.0/mlflow/registered-models/get?name=%s",
                                      server_escape(c, name)),
@@ -173,7 +176,6 @@ int server_registered(struct source *src, struct ctx *c, const char *after,
     if (rc < 0)
         return rc;
     const json_t *m = json_object_get(answer, "registered_model");
-    out->name = name;
     out->description = server_text(m, "description");
     out->created_ms = server_number(m, "creation_timestamp");
     out->updated_ms = server_number(m, "last_updated_timestamp");

@@ -69,13 +69,13 @@ int server_run(struct source *src, struct ctx *c, const char *after, struct copy
     *out = (struct copy_run){0};
     if (!id)
         return 0;
+    out->id = id;
     int rc = get_run(s, c, id, &run);
     if (rc < 0)
         return rc;
     const json_t *info = json_object_get(run, "info"), *data = json_object_get(run, "data");
     const json_t *inputs = json_object_get(run, "inputs"),
                  *outputs = json_object_get(run, "outputs");
-    out->id = id;
     out->experiment = server_number(info, "experiment_id");
     out->name = server_text(info, "run_name");
     out->user = server_text(info, "user_id");
@@ -96,33 +96,34 @@ int server_run(struct source *src, struct ctx *c, const char *after, struct copy
 
 /* ------------------------------------------------------------------ points */
 
-/* All points of one key; they lie on the heap, the pages in a context of their own. */
+/* All points of one key; they lie on the heap, each page in a context of its own. */
 static int history(struct server *s, struct ctx *told, const char *run_id, const char *key,
                    struct buf *out) {
-    const char *token = "";
-    json_t *answer = NULL, *one;
-    size_t i;
-    struct ctx c;
+    const char *path = arena_printf(
+        told->arena,
+        "/api/2.0/mlflow/metrics/get-history?run_id=%s&metric_key=%s&max_results=25000",
+        server_escape(told, run_id), server_escape(told, key));
+    struct server_pages p = {0};
     int rc;
-    ctx_begin(&c);
-    const char *first =
-        arena_printf(c.arena, "/api/2.0/mlflow/metrics/get-history?run_id=%s&metric_key=%s",
-                     server_escape(&c, run_id), server_escape(&c, key));
-    const char *path = arena_printf(c.arena, "%s&max_results=25000", first);
     do {
-        rc = server_get_page(s, &c, path, token, &answer);
+        struct ctx c;
+        json_t *answer = NULL, *one;
+        size_t i;
+        ctx_begin(&c);
+        rc = server_get_page(s, &c, path, &p, &answer);
         json_array_foreach(json_object_get(rc == 0 ? answer : NULL, "metrics"), i, one) {
-            struct copy_point p = {.key = key,
-                                   .time_ms = server_number(one, "timestamp"),
-                                   .step = server_number(one, "step")};
-            p.value = server_value(one, "value", &p.is_nan);
-            buf_put(out, &p, sizeof p);
+            struct copy_point point = {.key = key,
+                                       .time_ms = server_number(one, "timestamp"),
+                                       .step = server_number(one, "step")};
+            point.value = server_value(one, "value", &point.is_nan);
+            buf_put(out, &point, sizeof point);
         }
-        rc = rc < 0 ? rc : server_turn(&c, answer, &token);
-    } while (rc == 0 && *token);
-    if (rc < 0)
-        (void)fail(told, -rc, "%s", c.err.message);
-    ctx_end(&c);
+        rc = rc < 0 ? rc : server_turn(s, &c, answer, out->len / sizeof(struct copy_point), &p);
+        if (rc < 0)
+            (void)fail(told, -rc, "%s", c.err.message);
+        ctx_end(&c);
+    } while (rc == 0 && p.token.len);
+    buf_free(&p.token);
     return rc;
 }
 

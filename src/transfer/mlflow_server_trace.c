@@ -147,7 +147,7 @@ static int newer(struct server *s, struct ctx *c, struct copy_trace *out) {
     const json_t *trace = json_object_get(answer, "trace");
     const json_t *info = json_object_get(trace, "trace_info");
     if (first < 0 && keeps_spans(info))
-        return fail(c, ERR_NOT_READY, "The source does not tell the spans of trace %s.", out->id);
+        return fail(c, ERR_INVALID, "The source does not tell the spans of trace %s.", out->id);
     const json_t *where =
         json_object_get(json_object_get(info, "trace_location"), "mlflow_experiment");
     out->experiment = server_number(where, "experiment_id");

@@ -53,6 +53,8 @@ static int gather(struct ctx *c, const struct mlruns *m, const char *path, const
         }
         if (dir_read_file(m->root, at, c->arena, FILE_MAX, &text, &len) != 0)
             return fail(c, ERR_INVALID, "The file %s cannot be read.", at);
+        if (memchr(text, '\0', len) || !utf8_valid(text, len) || !utf8_valid(key, strlen(key)))
+            return fail(c, ERR_INVALID, "The file %s, or its name, is no UTF-8 text.", at);
         out->items = arena_room(c->arena, out->items, out->n, cap, sizeof *out->items);
         out->items[out->n++] = (struct pair){.key = key, .value = text};
     }
@@ -161,11 +163,11 @@ static int experiment(struct source *s, struct ctx *c, int64_t after, struct cop
     }
     if (!next)
         return 0;
+    out->id = number_of(next);
     if (!mlruns_yaml(c, m, next->path, "meta.yaml", &y))
         return fail(c, ERR_INVALID, "The file %s/meta.yaml is no mapping.", next->path);
     const char *stage = yaml_get(&y, "lifecycle_stage"), *name = yaml_get(&y, "name");
     const char *location = yaml_get(&y, "artifact_location");
-    out->id = number_of(next);
     out->name = name ? name : next->id;
     out->location = arena_printf(c->arena, "%s/%s", m->root_path, next->path);
     if (location && !str_starts(location, "file:") && location[0] != '/')

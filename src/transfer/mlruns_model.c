@@ -23,11 +23,11 @@ int mlruns_model(struct source *s, struct ctx *c, const char *after, struct copy
     *out = (struct copy_model){0};
     if (!l)
         return 0;
+    out->id = l->id;
     if (!mlruns_yaml(c, m, l->path, "meta.yaml", &y))
         return fail(c, ERR_INVALID, "The file %s/meta.yaml is no mapping.", l->path);
     int64_t status = yaml_number(&y, "status");
     const char *word = yaml_get(&y, "status");
-    out->id = l->id;
     out->experiment = yaml_number(&y, "experiment_id");
     out->name = or_empty(yaml_get(&y, "name"));
     out->artifact_uri = mlruns_artifacts(c, m, l->path, yaml_get(&y, "artifact_location"));
@@ -123,9 +123,9 @@ int mlruns_registered(struct source *s, struct ctx *c, const char *after,
     *out = (struct copy_registered){0};
     if (!r)
         return 0;
+    out->name = r->id; /* the folder's name, so that the order is that of the list */
     if (!mlruns_yaml(c, m, r->path, "meta.yaml", &y))
         return fail(c, ERR_INVALID, "The file %s/meta.yaml is no mapping.", r->path);
-    out->name = r->id; /* the folder's name, so that the order is that of the list */
     out->description = or_empty(yaml_get(&y, "description"));
     out->created_ms = yaml_number(&y, "creation_timestamp");
     out->updated_ms = yaml_number(&y, "last_updated_timestamp");
@@ -152,11 +152,11 @@ int mlruns_trace(struct source *s, struct ctx *c, const char *after, struct copy
     *out = (struct copy_trace){0};
     if (!t)
         return 0;
+    out->id = t->id;
     if (!mlruns_yaml(c, m, t->path, "trace_info.yaml", &y))
         return fail(c, ERR_INVALID, "The file %s/trace_info.yaml is no mapping.", t->path);
     const char *state = yaml_get(&y, "status");
     state = state ? state : yaml_get(&y, "state");
-    out->id = t->id;
     out->experiment = yaml_number(&y, "experiment_id");
     if (!out->experiment) /* the newer form nests it; the path has it as well */
         (void)str_to_i64(arena_strndup(c->arena, t->path, strcspn(t->path, "/")), &out->experiment);

@@ -108,10 +108,10 @@ int mlruns_run(struct source *s, struct ctx *c, const char *after, struct copy_r
     *out = (struct copy_run){0};
     if (!r)
         return 0;
+    out->id = r->id;
     if (!mlruns_yaml(c, m, r->path, "meta.yaml", &y))
         return fail(c, ERR_INVALID, "The file %s/meta.yaml is no mapping.", r->path);
     const char *experiment = yaml_get(&y, "experiment_id");
-    out->id = r->id;
     if (!experiment || !str_to_i64(experiment, &out->experiment))
         return fail(c, ERR_INVALID, "The file %s/meta.yaml names no experiment.", r->path);
     out->name = or_empty(yaml_get(&y, "run_name"));

@@ -9,7 +9,8 @@
 #include "quern/core/ctx.h"
 #include "quern/trace/copy.h"
 
-#define DEPTH_MAX 64
+/* Levels of an attribute; each becomes four of JSON, and what is made here must be read again. */
+#define DEPTH_MAX 200
 
 static void release(void *text) {
     free(text);
@@ -26,7 +27,11 @@ static const char *dump(struct ctx *c, json_t *tree) {
 
 /* ------------------------------------------------------------------ to OpenTelemetry's */
 
-static json_t *typed(const json_t *v, int depth);
+struct typing {
+    bool deep; /* something lies deeper than DEPTH_MAX */
+};
+
+static json_t *typed(struct typing *t, const json_t *v, int depth);
 
 static json_t *pack(const char *kind, json_t *v) {
     json_t *o = json_object();
@@ -34,7 +39,7 @@ static json_t *pack(const char *kind, json_t *v) {
     return o;
 }
 
-static json_t *typed_pairs(const json_t *object, bool texts, int depth) {
+static json_t *typed_pairs(struct typing *t, const json_t *object, bool texts, int depth) {
     json_t *out = json_array(), *value;
     const char *key;
     json_object_foreach((json_t *)object, key, value) {
@@ -43,18 +48,20 @@ static json_t *typed_pairs(const json_t *object, bool texts, int depth) {
                             ? json_loads(json_string_value(value), JSON_DECODE_ANY, NULL)
                             : NULL;
         json_object_set_new(pair, "key", json_string(key));
-        json_object_set_new(pair, "value", typed(inner ? inner : value, depth + 1));
+        json_object_set_new(pair, "value", typed(t, inner ? inner : value, depth + 1));
         json_array_append_new(out, pair);
         json_decref(inner);
     }
     return out;
 }
 
-static json_t *typed(const json_t *v, int depth) {
-    json_t *list, *item, *values;
+static json_t *typed(struct typing *t, const json_t *v, int depth) {
+    json_t *item, *values;
     size_t i;
-    if (depth > DEPTH_MAX)
+    if (depth > DEPTH_MAX) {
+        t->deep = true;
         return json_object();
+    }
     switch (json_typeof(v)) {
     case JSON_STRING:
         return pack("string_value", json_incref((json_t *)v));
@@ -68,12 +75,11 @@ static json_t *typed(const json_t *v, int depth) {
     case JSON_ARRAY:
         values = json_array();
         json_array_foreach((json_t *)v, i, item) {
-            json_array_append_new(values, typed(item, depth + 1));
+            json_array_append_new(values, typed(t, item, depth + 1));
         }
-        list = pack("values", values);
-        return pack("array_value", list);
+        return pack("array_value", pack("values", values));
     case JSON_OBJECT:
-        return pack("kvlist_value", pack("values", typed_pairs(v, false, depth)));
+        return pack("kvlist_value", pack("values", typed_pairs(t, v, false, depth)));
     case JSON_NULL:
         break;
     }
@@ -90,7 +96,7 @@ static void copy_member(const json_t *from, const char *member, json_t *to) {
         json_object_set(to, member, v);
 }
 
-static json_t *events_of(const json_t *from) {
+static json_t *events_of(struct typing *t, const json_t *from) {
     json_t *out = json_array(), *event;
     size_t i;
     json_array_foreach(json_object_get(from, "events"), i, event) {
@@ -99,13 +105,13 @@ static json_t *events_of(const json_t *from) {
         copy_member(event, "name", one);
         if (json_object_size(json_object_get(event, "attributes")))
             json_object_set_new(one, "attributes",
-                                typed_pairs(json_object_get(event, "attributes"), false, 0));
+                                typed_pairs(t, json_object_get(event, "attributes"), false, 0));
         json_array_append_new(out, one);
     }
     return out;
 }
 
-static json_t *links_of(const json_t *from) {
+static json_t *links_of(struct typing *t, const json_t *from) {
     json_t *out = json_array(), *link;
     size_t i;
     json_array_foreach(json_object_get(from, "links"), i, link) {
@@ -114,7 +120,7 @@ static json_t *links_of(const json_t *from) {
         copy_member(link, "span_id", one);
         if (json_object_size(json_object_get(link, "attributes")))
             json_object_set_new(one, "attributes",
-                                typed_pairs(json_object_get(link, "attributes"), false, 0));
+                                typed_pairs(t, json_object_get(link, "attributes"), false, 0));
         json_array_append_new(out, one);
     }
     return out;
@@ -141,13 +147,16 @@ static const char *type_of(struct ctx *c, const json_t *from) {
     const char *text =
         json_string_value(json_object_get(json_object_get(from, "attributes"), "mlflow.spanType"));
     json_t *v = text ? json_loads(text, JSON_DECODE_ANY, NULL) : NULL;
-    const char *out = arena_strdup(c->arena, json_is_string(v) ? json_string_value(v) : "");
+    /* A text that is no JSON stands for itself, here as among the attributes. */
+    const char *plain = json_is_string(v) ? json_string_value(v) : v || !text ? "" : text;
+    const char *out = arena_strdup(c->arena, plain);
     json_decref(v);
     return out;
 }
 
 int span_from_mlflow(struct ctx *c, const char *content, struct copy_span *out) {
     json_t *from = json_loads(content, 0, NULL), *to = json_object();
+    struct typing t = {0};
     const char *trace = hex_of(c, from, "trace_id", 16);
     const char *name = json_string_value(json_object_get(from, "name"));
     *out = (struct copy_span){.id = hex_of(c, from, "span_id", 8),
@@ -169,15 +178,17 @@ int span_from_mlflow(struct ctx *c, const char *content, struct copy_span *out) 
     copy_member(from, "end_time_unix_nano", to);
     if (json_object_size(json_object_get(from, "attributes")))
         json_object_set_new(to, "attributes",
-                            typed_pairs(json_object_get(from, "attributes"), true, 0));
+                            typed_pairs(&t, json_object_get(from, "attributes"), true, 0));
     if (json_array_size(json_object_get(from, "events")))
-        json_object_set_new(to, "events", events_of(from));
+        json_object_set_new(to, "events", events_of(&t, from));
     if (json_array_size(json_object_get(from, "links")))
-        json_object_set_new(to, "links", links_of(from));
+        json_object_set_new(to, "links", links_of(&t, from));
     json_object_set_new(to, "status", status_of(from, &out->status));
     out->content = dump(c, to);
     json_decref(from);
-    return 0;
+    return t.deep ? fail(c, ERR_INVALID, "Span %s has an attribute of more than %d levels.",
+                         out->id, DEPTH_MAX)
+                  : 0;
 }
 
 /* ------------------------------------------------------------------ to MLflow's */

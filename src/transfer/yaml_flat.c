@@ -8,6 +8,7 @@
 #include "quern/core/ctx.h"
 
 #define ITEMS_MAX 100000
+#define DEPTH_MAX 64
 
 struct flat {
     struct ctx *c;
@@ -15,8 +16,10 @@ struct flat {
     void *items;
     size_t cap;
     const char *outer, *key; /* of the mapping within; waiting for its value */
-    int depth, lists;
-    bool top;
+    int depth, lists;        /* mappings that are open; lists that are open */
+    int odd;                 /* mappings open within lists, or below the second level */
+    int documents;
+    bool top, bad;
 };
 
 static bool is_null(const yaml_event_t *e) {
@@ -25,11 +28,16 @@ static bool is_null(const yaml_event_t *e) {
            (!*s || str_eq(s, "~") || str_ieq(s, "null"));
 }
 
+/* Where pairs are taken. */
+static bool takes(const struct flat *f) {
+    return f->depth >= 1 && !f->lists && !f->odd;
+}
+
 static void scalar(struct flat *f, const yaml_event_t *e) {
+    if (!takes(f))
+        return;
     const char *text =
         arena_strndup(f->c->arena, (const char *)e->data.scalar.value, e->data.scalar.length);
-    if (f->lists || f->depth < 1 || f->depth > 2)
-        return;
     if (!f->key) {
         f->key = text;
         return;
@@ -42,26 +50,56 @@ static void scalar(struct flat *f, const yaml_event_t *e) {
     f->key = NULL;
 }
 
+/* What is no scalar may stand for a value and is passed over; as a key it has no name, and what
+ * follows would be taken for one. */
+static void pass(struct flat *f) {
+    f->bad = f->bad || (takes(f) && !f->key);
+}
+
+static void open_mapping(struct flat *f) {
+    if (f->depth == 0 && !f->lists) {
+        f->top = true;
+        f->depth = 1;
+        return;
+    }
+    pass(f);
+    if (f->lists || f->odd || f->depth != 1) {
+        f->odd++;
+        return;
+    }
+    f->outer = f->key;
+    f->key = NULL;
+    f->depth = 2;
+}
+
 static void step(struct flat *f, const yaml_event_t *e) {
     switch (e->type) {
-    case YAML_MAPPING_START_EVENT:
-        f->top = f->top || f->depth == 0;
-        if (!f->lists && f->depth == 1) {
-            f->outer = f->key ? f->key : "";
-            f->key = NULL;
-        }
-        f->depth++;
+    case YAML_DOCUMENT_START_EVENT:
+        f->bad = f->bad || f->documents++ > 0; /* of two, which? */
         return;
+    case YAML_MAPPING_START_EVENT:
+        open_mapping(f);
+        break;
     case YAML_MAPPING_END_EVENT:
-        f->depth--;
-        f->key = NULL;
+        if (f->odd)
+            f->odd--;
+        else
+            f->depth--;
+        if (takes(f))
+            f->key = NULL;
         return;
     case YAML_SEQUENCE_START_EVENT:
+        pass(f);
         f->lists++;
-        return;
+        break;
     case YAML_SEQUENCE_END_EVENT:
         f->lists--;
-        if (!f->lists)
+        if (takes(f))
+            f->key = NULL;
+        return;
+    case YAML_ALIAS_EVENT:
+        pass(f);
+        if (takes(f))
             f->key = NULL;
         return;
     case YAML_SCALAR_EVENT:
@@ -70,6 +108,7 @@ static void step(struct flat *f, const yaml_event_t *e) {
     default:
         return;
     }
+    f->bad = f->bad || f->depth + f->odd + f->lists > DEPTH_MAX;
 }
 
 bool yaml_flat(struct ctx *c, const char *text, size_t n, struct pairs *out) {
@@ -82,10 +121,12 @@ bool yaml_flat(struct ctx *c, const char *text, size_t n, struct pairs *out) {
     yaml_parser_set_input_string(&parser, (const unsigned char *)text, n);
     while (good && !end) {
         yaml_event_t e;
-        good = yaml_parser_parse(&parser, &e) && out->n < ITEMS_MAX;
-        if (!good)
+        if (!yaml_parser_parse(&parser, &e)) {
+            good = false;
             break;
+        }
         step(&f, &e);
+        good = !f.bad && out->n < ITEMS_MAX;
         end = e.type == YAML_STREAM_END_EVENT;
         yaml_event_delete(&e);
     }

@@ -81,6 +81,8 @@ double stmt_f64(struct stmt *st, int col);
 bool stmt_null(struct stmt *st, int col);
 char *stmt_text(struct ctx *c, struct stmt *st, int col);   /* copy in the arena; NULL for NULL */
 const void *stmt_blob(struct stmt *st, int col, size_t *n); /* valid until the next stmt_next */
+/* The same of a text, as UTF-8 whatever the file's encoding is; NULL for NULL. */
+const char *stmt_peek(struct stmt *st, int col, size_t *n);
 /* Runs a statement without rows. Negative on failure. */
 int db_exec(struct ctx *c, const char *sql, const char *fmt, ...);
 int64_t db_changes(struct ctx *c);

@@ -11,10 +11,17 @@
  * changes nothing; what was put is read back and compared again. The result counts, kind by kind,
  * what the source has and what stands here in the same form; anything else is a fault and told.
  *
+ * A thing that cannot be had, or that belongs to an experiment that was refused, is told and passed
+ * over; the others come. What was changed here in a thing since it came is overwritten by a further
+ * import if the source's differs, but no version of a registered model that the source has not is
+ * dropped for it: such a model is refused.
+ *
  * Artifacts: files below `artifacts` (the folder that an artifact URI of the source leads to) are
  * stored under MLflow's default names and the URIs that lead to them are rewritten; other URIs stay
  * as they are and are counted. Nothing outside of that folder is opened and no link is followed. A
- * live server's files come over its own API.
+ * live server's files come over its own API; those that stand here are not fetched again when it
+ * says that they are the same (If-None-Match with their digest, which Quern answers and MLflow does
+ * not: its listing tells sizes alone, and equal sizes prove nothing).
  *
  * Export writes a new MLflow database, at the first revision of its schema that has all tables it
  * needs ("mlflow db upgrade" brings it to any later one), reads it back as a source and compares,
@@ -31,10 +38,11 @@ struct transfer_options {
     struct db *db;
     int64_t project;
     const char *from; /* sqlite:///relative.db, sqlite:////absolute.db, a folder, http(s)://... */
-    const char *artifacts;                    /* folder; NULL: none. For a folder mlruns: itself */
-    const char *workspace;                    /* of the source; NULL: "default" */
-    const char *to;                           /* export: the file to make */
-    bool dry_run;                             /* look and count, put nothing */
+    const char *artifacts; /* folder; NULL: none. For a folder mlruns: itself */
+    const char *workspace; /* of the source; NULL: "default" */
+    int64_t most;          /* of a live server: things of a kind, points of a metric, files */
+    const char *to;        /* export: the file to make */
+    bool dry_run;          /* look and count, put nothing */
     void (*say)(void *arg, const char *line); /* a fault or a note; NULL: nobody listens */
     void *arg;
 };
