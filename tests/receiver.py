@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A webhook receiver under test's control: keeps what was posted and answers as `reply` says."""
 import base64
+import collections
 import hashlib
 import hmac
 import http.server
@@ -42,7 +43,7 @@ class Post:
 
 class Receiver:
     def __init__(self, reply=None, port=0, tls=None):
-        self.posts, self.lock = [], threading.Lock()
+        self.posts, self.times, self.lock = [], collections.Counter(), threading.Lock()
         self.reply = reply or (lambda post, n: (200, b"ok", {}))  # n: which post of this delivery it is
         outer = self
 
@@ -51,7 +52,8 @@ class Receiver:
                 post = Post(self.path, self.headers, self.rfile.read(int(self.headers["Content-Length"])))
                 with outer.lock:
                     outer.posts.append(post)
-                    n = sum(p.id == post.id for p in outer.posts)
+                    outer.times[post.id] += 1
+                    n = outer.times[post.id]
                 status, body, headers = outer.reply(post, n)
                 try:
                     self.send_response(status)
