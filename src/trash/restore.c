@@ -25,8 +25,11 @@ static int permit(struct ctx *c, const struct trash_row *t) {
         access_object_nothing(c);
         return 0;
     }
+    bool own = true;
     int rc = access_object_make(c, OBJECT_MODEL);
-    if (rc == 0 && c->who.level < PERM_WRITE && !str_eq(t->by, c->who.name))
+    if (rc == 0 && c->who.level < PERM_WRITE)
+        rc = trash_is_own(c, t, &own);
+    if (rc == 0 && !own)
         return fail(c, ERR_FORBIDDEN, "'%s' was not deleted by you.", t->name);
     return rc;
 }

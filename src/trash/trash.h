@@ -52,6 +52,9 @@ int trash_list(struct ctx *c, const char *kind, int64_t before, int64_t most,
  * newest of it. ERR_NOT_FOUND. */
 int trash_find(struct ctx *c, const char *kind, const char *id, struct trash_row *out);
 
+/* The caller deleted it himself. */
+int trash_is_own(struct ctx *c, const struct trash_row *t, bool *own);
+
 /* Puts it back where it was. ERR_CONFLICT says what stands in the way. */
 int trash_restore(struct ctx *c, const struct trash_row *t);
 

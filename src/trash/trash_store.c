@@ -31,6 +31,18 @@ const char *const trash_kinds[TRASH_KINDS + 1] = {
     "(SELECT m.id FROM registered_model m WHERE t.kind = 'model_version'"                          \
     " AND m.project_id = t.project_id AND m.name = substr(t.name, 1, instr(t.name, '/') - 1))"
 
+/* Names of callers are given out again: what was deleted before is another's. */
+#define SINCE "(SELECT created_ms FROM principal WHERE id = ?)"
+
+int trash_is_own(struct ctx *c, const struct trash_row *t, bool *own) {
+    int64_t since = 0;
+    bool found = false;
+    int rc = db_get_i64(c, "SELECT created_ms FROM principal WHERE id = ?", &since, &found, "i",
+                        c->who.id);
+    *own = rc == 0 && found && str_eq(t->by, c->who.name) && t->deleted_ms >= since;
+    return rc;
+}
+
 /* Lists do without the content, which can be large. */
 static void read_row(struct ctx *c, struct stmt *st, bool whole, struct trash_row *t) {
     const char *kind = stmt_text(c, st, 1);
@@ -71,8 +83,9 @@ int trash_list(struct ctx *c, const char *kind, int64_t before, int64_t most,
     if (rc != 0)
         return rc;
     /* Of what hangs on nothing any more, a role shows all, and everybody sees his own. */
-    sql_add(c, &q, " ELSE ? OR t.deleted_by = ? END) ORDER BY t.id DESC LIMIT ?", "isi",
-            (int64_t)(c->who.level >= PERM_READ), c->who.name, most + 1);
+    sql_add(c, &q, " ELSE ? OR (t.deleted_by = ? AND t.deleted_ms >= " SINCE ") END)", "isi",
+            (int64_t)(c->who.level >= PERM_READ), c->who.name, c->who.id);
+    sql_add(c, &q, " ORDER BY t.id DESC LIMIT ?", "i", most + 1);
     *out = (struct trash_rows){.items = ARENA_ARRAY(c->arena, struct trash_row, (size_t)most)};
     struct stmt *st = sql_query(c, &q);
     while ((rc = stmt_next(st)) > 0) {

@@ -371,6 +371,28 @@ def strangers():
                 number = next(x["id"] for x in s.get("/api/v1/trash", headers=root).json["things"] if x["name"] == what)
             r = s.post(f"/api/v1/trash/{kind}/{number}/restore", {}, headers=who[name])
             assert r.status == status, f"{name} restores {kind} {what}: {r}"
+        # Members have what they deleted themselves, and not what was deleted by one of their name before.
+        user = {"username": "mo", "password": "a rather long secret"}
+        who["mo"] = {"Authorization": "Basic bW86YSByYXRoZXIgbG9uZyBzZWNyZXQ="}  # mo:a rather long secret
+
+        def throw_away(name):
+            ok("POST", "registered-models/create", {"name": name}, who["mo"])
+            ok("DELETE", "registered-models/delete", {"name": name}, who["mo"])
+            return next(x["id"] for x in s.get("/api/v1/trash", headers=root).json["things"] if x["name"] == name)
+
+        def undo(number):
+            return s.post(f"/api/v1/trash/registered_model/{number}/restore", {}, headers=who["mo"]).status
+        ok("POST", "users/create", user)
+        first, second = throw_away("first"), throw_away("second")
+        check("member", [x for x in seen("mo") if x[0] == "registered_model"],
+              [("registered_model", "first"), ("registered_model", "second")])
+        check("member restores", undo(second), 200)
+        ok("DELETE", "users/delete", {"username": "mo"})
+        time.sleep(0.01)
+        ok("POST", "users/create", user)
+        third = throw_away("third")
+        check("namesake", [x for x in seen("mo") if x[0] == "registered_model"], [("registered_model", "third")])
+        check("namesake restores", (undo(first), undo(third)), (403, 200))
 
 
 def needed(s):
