@@ -31,7 +31,9 @@ struct upload_file {
     bool sealed; /* the file is no longer "data": an earlier completion has begun with it */
     bool synced; /* the folder and the file's entry in it are on disk */
     int fd;      /* of "data", -1 until a part goes there */
-    int64_t parts, part_size, size;            /* size: of what is acknowledged */
+    int64_t parts, part_size;
+    uint64_t size, coming;                     /* bytes acknowledged; of parts under way */
+    int64_t *sizes;                            /* of each part that is acknowledged, else 0 */
     unsigned char taken[UPLOAD_PARTS_MAX + 1]; /* the part's bytes in place are somebody's */
 };
 
@@ -39,6 +41,7 @@ struct part_writer {
     struct upload_file *f;
     struct sha256 *hash;
     int64_t number, at, size, length, written_back;
+    uint64_t reserved; /* its share of f->coming */
     int fd;
     char file[48]; /* "" in place */
 };
@@ -72,9 +75,11 @@ static int load(struct ctx *c, struct upload_file *f) {
     f->parts = row.parts;
     f->part_size = row.part_size;
     f->sealed = dir_exists(blob_store.uploads, in_folder(name, f->id, "whole"));
+    f->sizes = mem_alloc((UPLOAD_PARTS_MAX + 1) * sizeof *f->sizes);
     for (size_t i = 0; i < parts.n; i++) {
         f->taken[parts.items[i].number] = 1;
-        f->size += parts.items[i].size;
+        f->sizes[parts.items[i].number] = parts.items[i].size;
+        f->size += (uint64_t)parts.items[i].size;
     }
     return 0;
 }
@@ -114,20 +119,42 @@ void upload_file_put(struct upload_file *f) {
             under_way = NULL;
         }
         fd_close(f->fd);
+        free(f->sizes);
         free(f);
     }
     pthread_mutex_unlock(&lock);
 }
 
+/* Under the lock: room for n further bytes of a part. What it had before does not count, since it
+ * goes; what other parts are just sending does, or all of them together could fill the disk. */
+static bool reserve(struct upload_file *f, int64_t number, uint64_t n, uint64_t *reserved) {
+    uint64_t others = f->size - (uint64_t)f->sizes[number] + f->coming;
+    if (others > blob_store.upload_cap || n > blob_store.upload_cap - others)
+        return false;
+    f->coming += n;
+    *reserved += n;
+    return true;
+}
+
+static int too_large(struct ctx *c) {
+    return fail(c, ERR_TOO_LARGE, "An artifact may have at most %llu bytes.",
+                (unsigned long long)blob_store.upload_cap);
+}
+
 /* Between the two the file is not closed. What is sealed may be a blob already: nothing is written
  * into it, whoever has it open. */
-static int write_begin(struct ctx *c, const struct part_writer *w) {
+static int write_begin(struct ctx *c, struct part_writer *w, uint64_t n) {
     struct upload_file *f = w->f;
+    uint64_t all = (uint64_t)w->size + n;
     pthread_mutex_lock(&lock);
     bool closed = f->closed || (f->sealed && !w->file[0]);
-    f->writing += !closed;
+    bool fits =
+        closed || all <= w->reserved || reserve(f, w->number, all - w->reserved, &w->reserved);
+    f->writing += !closed && fits;
     pthread_mutex_unlock(&lock);
-    return closed ? fail(c, ERR_CONFLICT, "The upload is completed or aborted already.") : 0;
+    return closed  ? fail(c, ERR_CONFLICT, "The upload is completed or aborted already.")
+           : !fits ? too_large(c)
+                   : 0;
 }
 
 static void write_end(struct upload_file *f) {
@@ -186,6 +213,9 @@ static void give_back(struct part_writer *w) {
 static void part_free(struct part_writer *w) {
     if (w->hash)
         sha256_drop(w->hash);
+    pthread_mutex_lock(&lock);
+    w->f->coming -= w->reserved;
+    pthread_mutex_unlock(&lock);
     upload_file_put(w->f);
     free(w);
 }
@@ -215,19 +245,15 @@ static int open_for(struct part_writer *w, bool in_place) {
     return rc;
 }
 
-static int too_large(struct ctx *c) {
-    return fail(c, ERR_TOO_LARGE, "An artifact may have at most %llu bytes.",
-                (unsigned long long)blob_store.upload_cap);
-}
-
 int part_begin(struct ctx *c, const struct upload_row *u, int64_t number, int64_t length,
                struct part_writer **out) {
     struct upload_file *f = upload_file_get(c, u->id);
     if (!f)
         return -c->err.code;
+    uint64_t reserved = 0;
     pthread_mutex_lock(&lock);
-    bool closed = f->closed, fits = length < 0 || (uint64_t)length <= blob_store.upload_cap;
-    fits = fits && (uint64_t)(f->size + (length > 0 ? length : 0)) <= blob_store.upload_cap;
+    bool closed = f->closed;
+    bool fits = !closed && reserve(f, number, length > 0 ? (uint64_t)length : 0, &reserved);
     bool in_place = !closed && fits && claim(f, number, length);
     pthread_mutex_unlock(&lock);
     if (closed || !fits) {
@@ -236,7 +262,8 @@ int part_begin(struct ctx *c, const struct upload_row *u, int64_t number, int64_
                       : too_large(c);
     }
     struct part_writer *w = mem_alloc(sizeof *w);
-    *w = (struct part_writer){.f = f, .number = number, .length = length, .fd = -1};
+    *w = (struct part_writer){
+        .f = f, .number = number, .length = length, .reserved = reserved, .fd = -1};
     int rc = open_for(w, in_place);
     if (rc != 0) {
         if (in_place)
@@ -264,10 +291,9 @@ static int write_at(int fd, const char *data, size_t n, int64_t at) {
 }
 
 int part_add(struct ctx *c, struct part_writer *w, const void *data, size_t n) {
-    if ((!w->file[0] && n > (uint64_t)(w->length - w->size)) ||
-        n > blob_store.upload_cap - (uint64_t)w->size)
+    if (!w->file[0] && n > (uint64_t)(w->length - w->size))
         return too_large(c);
-    int rc = write_begin(c, w);
+    int rc = write_begin(c, w, n);
     if (rc != 0)
         return rc;
     rc = write_at(w->fd, data, n, w->at + w->size);
@@ -329,7 +355,7 @@ int part_end(struct ctx *c, struct part_writer *w, char sha256[65]) {
     sha256_end(w->hash, digest);
     w->hash = NULL;
     hex_encode(digest, sizeof digest, sha256);
-    int rc = write_begin(c, w);
+    int rc = write_begin(c, w, 0);
     bool open = rc == 0;
     if (open && (rc = sync_part(w)) != 0)
         rc = blob_fail(c, "Storing a part", rc);
@@ -343,7 +369,10 @@ int part_end(struct ctx *c, struct part_writer *w, char sha256[65]) {
     if (rc == 0) {
         pthread_mutex_lock(&lock);
         f->taken[w->number] = 1;
-        f->size += w->size;
+        f->size += (uint64_t)w->size - (uint64_t)f->sizes[w->number];
+        f->sizes[w->number] = w->size;
+        f->coming -= w->reserved; /* at once, or the bytes would count twice for a moment */
+        w->reserved = 0;
         pthread_mutex_unlock(&lock);
         if (w->file[0])
             fd_close(w->fd);

@@ -225,6 +225,39 @@ static void limits(void) {
     ctx_end(&c);
 }
 
+/* What an upload may hold: a part that comes again takes the room that it had, and parts that are
+ * just coming take theirs already. */
+static void room(void) {
+    const size_t n = (size_t)24 << 20;
+    struct upload_row u;
+    struct ctx c;
+    struct part_writer *w = NULL, *v = NULL;
+    char *text = mem_alloc(n + 1);
+    memset(text, 'x', n);
+    begin(3, &u, &c);
+    for (int i = 0; i < 4; i++) {
+        CHECK_INT(part_begin(&c, &u, 3, 1, &w), 0); /* held, so that nobody counts anew */
+        CHECK_INT(put(&u, 1, text), 0);
+        CHECK_INT(put(&u, 2, text), 0);
+        part_abort(w);
+    }
+    CHECK_INT(part_begin(&c, &u, 3, (int64_t)HOUSE_UPLOAD_CAP - 2 * (int64_t)n, &w), 0);
+    CHECK_INT(part_begin(&c, &u, 3, 1, &v), -ERR_TOO_LARGE);
+    err_clear(&c);
+    part_abort(w);
+    CHECK_INT(part_begin(&c, &u, 3, -1, &w), 0);
+    CHECK_INT(part_begin(&c, &u, 3, -1, &v), 0);
+    CHECK_INT(part_add(&c, w, text, n / 2), 0);
+    CHECK_INT(part_add(&c, v, text, n / 2), -ERR_TOO_LARGE);
+    err_clear(&c);
+    part_abort(w);
+    CHECK_INT(part_add(&c, v, text, n / 2), 0);
+    part_abort(v);
+    CHECK_INT(upload_abort(&c, u.id, PATH), 0);
+    free(text);
+    ctx_end(&c);
+}
+
 int main(void) {
     house_open(&h, 0);
     RUN(in_place);
@@ -233,6 +266,7 @@ int main(void) {
     RUN(cut_off);
     RUN(ends);
     RUN(limits);
+    RUN(room);
     house_end(&h);
     return CHECK_END();
 }
