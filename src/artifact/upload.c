@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "artifact_store.h"
 #include "blob.h"
 #include "caller.h"
 #include "quern/access/access.h"
@@ -22,6 +23,30 @@ void artifact_upload_keep(int64_t ms) {
     blob_store.upload_keep_ms = ms;
 }
 
+static artifact_room *room_left;
+
+void artifact_bounds(artifact_room *fn) {
+    room_left = fn;
+}
+
+int upload_check_room(struct ctx *c, const struct upload_row *u, int64_t number, int64_t bytes) {
+    int64_t left = 0, open = 0;
+    struct artifact_entry older = {0};
+    bool found = false;
+    int rc = room_left ? room_left(c, &left) : 0;
+    if (rc <= 0)
+        return rc;
+    rc = upload_store_open_bytes(c, u->id, number, &open);
+    if (rc == 0) /* what the upload replaces makes room for it */
+        rc = artifact_store_get(c, u->path, &older, &found);
+    if (rc == 0 && bytes > left - open + older.size)
+        rc =
+            fail(c, ERR_QUOTA,
+                 "The project's artifacts, with the uploads under way, would exceed the bytes that "
+                 "its quota allows; delete some, or have the quota raised.");
+    return rc;
+}
+
 static int create_op(struct ctx *c, void *arg) {
     struct upload_row *u = arg;
     int64_t open = 0;
@@ -34,6 +59,8 @@ static int create_op(struct ctx *c, void *arg) {
         rc = caller_check_model(c, u->path);
     if (rc == 0)
         rc = artifact_permit(c, u->path, OBJECT_EDIT);
+    if (rc == 0)
+        rc = upload_check_room(c, u, 0, 1);
     return rc ? rc : upload_store_add(c, u);
 }
 

@@ -35,6 +35,8 @@ struct upload_parts {
 int upload_store_add(struct ctx *c, const struct upload_row *u);
 int upload_store_get(struct ctx *c, const char *id, struct upload_row *out, bool *found);
 int upload_store_open_count(struct ctx *c, int64_t *n);
+/* Of the project's open uploads, but for this part. */
+int upload_store_open_bytes(struct ctx *c, const char *id, int64_t number, int64_t *n);
 int upload_store_parts(struct ctx *c, const char *id, struct upload_parts *out);
 /* part_size > 0: that of the parts in place. *older is a file that the part had before, or NULL. */
 int upload_store_put_part(struct ctx *c, const char *id, const struct upload_part *p,
@@ -49,6 +51,8 @@ int upload_create(struct ctx *c, const char *path, int64_t parts, struct upload_
 int upload_complete(struct ctx *c, const char *id, const char *path,
                     const struct upload_part *named, size_t n);
 int upload_abort(struct ctx *c, const char *id, const char *path);
+/* Inside a read: ERR_QUOTA when the project has no room for so many bytes of this part. */
+int upload_check_room(struct ctx *c, const struct upload_row *u, int64_t number, int64_t bytes);
 
 /* One part: begin and add on a network thread, end on a worker. length -1: not known. */
 int part_begin(struct ctx *c, const struct upload_row *u, int64_t number, int64_t length,

@@ -146,18 +146,22 @@ static int receive_begin(struct ctx *c, const void *input, void **state) {
     if (rc != 0)
         return rc;
     rc = upload_store_get(c, in->upload_id, &u, &found);
-    db_read_end(c);
-    if (rc != 0)
-        return rc;
     /* An upload that is not there looks like one whose signature does not fit. */
     struct grant g = {.verb = "part",
                       .project = u.project,
                       .path = u.path,
                       .what = arena_printf(c->arena, "%s/%" PRId64, in->upload_id, in->number.v),
                       .expires = in->expires.v};
-    rc = grant_check(c, &g, in->signature);
+    const int64_t length = content_length(c);
     if (rc == 0)
-        rc = part_begin(c, &u, in->number.v, content_length(c), &w);
+        rc = grant_check(c, &g, in->signature);
+    if (rc == 0) {
+        c->project = u.project;
+        rc = upload_check_room(c, &u, in->number.v, length < 0 ? 1 : length);
+    }
+    db_read_end(c);
+    if (rc == 0)
+        rc = part_begin(c, &u, in->number.v, length, &w);
     if (rc == 0)
         *state = w;
     return rc;

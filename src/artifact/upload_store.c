@@ -37,6 +37,14 @@ int upload_store_open_count(struct ctx *c, int64_t *n) {
                       NULL, "i", c->project);
 }
 
+int upload_store_open_bytes(struct ctx *c, const char *id, int64_t number, int64_t *n) {
+    return db_get_i64(c,
+                      "SELECT coalesce(sum(p.size), 0) FROM upload u JOIN upload_part p"
+                      " ON p.upload_id = u.id WHERE u.project_id = ? AND u.sha256 = ''"
+                      " AND NOT (u.id = ? AND p.number = ?)",
+                      n, NULL, "isi", c->project, id, number);
+}
+
 int upload_store_parts(struct ctx *c, const char *id, struct upload_parts *out) {
     struct stmt *st = db_query(c,
                                "SELECT number, size, sha256, file FROM upload_part"

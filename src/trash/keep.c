@@ -12,6 +12,7 @@
 #include "quern/registry/copy.h"
 #include "quern/tracking/purge.h"
 #include "quern/trash/trash.h"
+#include "quota.h"
 #include "trash.h"
 
 #define SNAPSHOT_MAX (48u << 20) /* a row takes 64 MiB */
@@ -25,6 +26,7 @@ void trash_open(struct db *db, int64_t keep_ms) {
     tracking_on_delete(trash_keep_mark);
     registry_keeper(trash_keep_registered);
     artifact_keeper(trash_keep_artifact);
+    artifact_bounds(quota_room);
 }
 
 int trash_keep_mark(struct ctx *c, const char *kind, int64_t row) {

@@ -80,3 +80,12 @@ int quota_get(struct ctx *c, int64_t project, struct quota_amounts *most,
     stmt_end(st);
     return rc ? (rc < 0 ? rc : 0) : count(c, project, held);
 }
+
+int quota_room(struct ctx *c, int64_t *left) {
+    bool bounded = false;
+    int rc = db_get_i64(c,
+                        "SELECT most_artifact_bytes - artifact_bytes FROM quota"
+                        " WHERE project_id = ? AND most_artifact_bytes IS NOT NULL",
+                        left, &bounded, "i", c->project);
+    return rc < 0 ? rc : bounded;
+}

@@ -19,5 +19,7 @@ int quota_project(struct ctx *c, const char *name, int64_t *id); /* ERR_NOT_FOUN
 int quota_set(struct ctx *c, int64_t project, const struct quota_amounts *most);
 int quota_get(struct ctx *c, int64_t project, struct quota_amounts *most,
               struct quota_amounts *held);
+/* Of the caller's project, as artifact_room has it. */
+int quota_room(struct ctx *c, int64_t *left);
 
 #endif

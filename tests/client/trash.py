@@ -589,6 +589,26 @@ def quotas():
         put(s, "q/a", b"x" * 100)
         put(s, "q/a", b"x" * 10)
         put(s, "q/b", b"x" * 90)
+        mpu = "/api/2.0/mlflow-artifacts/mpu/"
+
+        def begin(name, status):
+            r = s.request("POST", mpu + "create/q", {"path": name, "num_parts": 2})
+            check("create " + name, r.status, status)
+            return r.json
+
+        def part(made, n, size):
+            r = s.request("PUT", made["credentials"][n]["url"][len(s.url):], b"y" * size, raw=True)
+            return r.status, r.json.get("error_code") if r.status != 200 else None
+        begin("c", 403)  # full
+        made = begin("b", 200)  # but this one replaces 90
+        check("part", part(made, 0, 60), (200, None))
+        check("the same part again", part(made, 0, 60), (200, None))
+        check("over the bound", part(made, 1, 31), (403, "RESOURCE_EXHAUSTED"))
+        check("kept", sum(len(n) for _, _, n in os.walk(os.path.join(s.data, "uploads"))), 2)  # in place, and beside it
+        check("within", part(made, 1, 30), (200, None))
+        r = s.request("POST", mpu + "complete/q", {"path": "b", "upload_id": made["upload_id"],
+                                                   "parts": [{"part_number": 1, "etag": ""}, {"part_number": 2, "etag": ""}]})
+        check("complete", r.status, 200)
         trace = {"trace": {"trace_info": {
             "trace_id": "tr-" + "0" * 32, "trace_location": {
                 "type": "MLFLOW_EXPERIMENT", "mlflow_experiment": {"experiment_id": "0"}},

@@ -65,6 +65,11 @@ int artifact_unlink_tree(struct ctx *c, const char *path); /* file or folder; ab
  * same write. Unset: nobody. */
 typedef int artifact_keep(struct ctx *c, const char *path);
 void artifact_keeper(artifact_keep *fn);
+/* Who bounds the bytes of a project, asked inside a read before parts of an upload are taken, since
+ * those lie on the disk long before a name counts them: 1 and how many more it may hold, 0 when
+ * there is no bound. Unset: none has one. */
+typedef int artifact_room(struct ctx *c, int64_t *left);
+void artifact_bounds(artifact_room *fn);
 int artifact_discard(struct ctx *c, const char *path);
 /* The same for good, at most `most` names at once; 1 when there may be more. */
 int artifact_erase_tree(struct ctx *c, const char *path, int64_t most);
