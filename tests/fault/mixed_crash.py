@@ -17,10 +17,12 @@ from collections import Counter
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 import quern  # noqa: E402
-from mixed_traffic import (UPLOAD_KEEP, Artifacts, BatchReader, Collector, Lifecycles, Registry,  # noqa: E402
-                           Runs, Traces, Uploads, sha256)
-from run_traffic import check_all  # noqa: E402
-from traffic import SEED, Connection, Life, give_up, start  # noqa: E402
+from artifact_traffic import UPLOAD_KEEP, Artifacts, Collector, Uploads  # noqa: E402
+from lifecycle_traffic import Experiment, Lifecycles  # noqa: E402
+from registry_traffic import API, Registry, Trash  # noqa: E402
+from run_traffic import BatchReader, RunWriter, check_all  # noqa: E402
+from trace_traffic import Traces  # noqa: E402
+from traffic import SEED, Connection, Life, give_up, sha256, start  # noqa: E402
 from witness import Witness  # noqa: E402
 
 ROUNDS = int(sys.argv[1]) if len(sys.argv) > 1 else 60
@@ -142,15 +144,16 @@ def main():
     server = quern.Server(args=ARGS)
     life, stop = Life(server.kill9), threading.Event()
     witness = Witness(server.port, life)
+    where = (server.port, life, stop)
+    runs = [RunWriter(i, *where, sizes=(1, 1, 3, 40)) for i in range(3)]
+    registries = [Registry(i, *where) for i in range(3)]
+    writers = [*runs, *registries, BatchReader(0, *where, writers=runs),
+               *(kind(0, *where) for kind in (Collector, Trash, Experiment)),
+               *(kind(i, *where) for kind in (Artifacts, Uploads, Lifecycles, Traces) for i in range(2))]
     setup = Connection(server.port)
     witness.subscribe(setup)
     setup.ask("PUT", "/api/v1/projects/default/quota", {k: PLENTY for k in COUNTS})
     setup.close()
-    where = (server.port, life, stop)
-    runs = [Runs(i, *where, sizes=(1, 1, 3, 40)) for i in range(3)]
-    registries = [Registry(i, *where) for i in range(3)]
-    writers = [*runs, *registries, BatchReader(0, *where, runs=runs), Collector(0, *where),
-               *(kind(i, *where) for kind in (Artifacts, Uploads, Lifecycles, Traces) for i in range(2))]
     moments = [(w.kind, m) for w in writers for m in ("sent", "answered")] + [("Witness", "sent")] * 3
     threads, sound, restarts = start(writers), set(), []
     for n in range(ROUNDS):
@@ -198,7 +201,7 @@ def main():
     done = Counter()
     for w in writers:
         done[w.kind] += w.acked
-    faults += [f"only {n} calls of {kind}: this tested nothing" for kind, n in done.items() if n < ROUNDS]
+    faults += [f"only {n} calls of {kind}: this tested nothing" for kind, n in done.items() if n < ROUNDS // 2]
     text = server.log_text(1 << 26)
     if "Sanitizer" in text or "runtime error:" in text:
         faults.append("a sanitizer's report is in the log")

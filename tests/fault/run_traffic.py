@@ -4,6 +4,7 @@
 whole; nothing else may be there."""
 import hashlib
 import json
+import time
 from collections import Counter
 
 from traffic import Writer, content
@@ -75,6 +76,31 @@ class RunWriter(Writer):
             if self.send("PUT", ARTIFACTS + path, body, raw=True) is not None:
                 with self.lock:
                     ledger["files"][path] = n
+
+    def check(self, conn, faults, everything):
+        for run in list(self.runs)[-1:]:  # check_all sees to the others
+            check_run(conn, run, self.runs[run], faults)
+
+
+class BatchReader(Writer):
+    """Reads runs while they are written: of a batch it sees every member or none."""
+
+    def __init__(self, *where, writers):
+        super().__init__(*where)
+        self.writers = writers
+
+    def one(self):
+        time.sleep(0.002)  # leaves room for those who write
+        run = self.random.choice(self.writers).run
+        data = run and self.send("GET", f"/api/2.0/mlflow/runs/get?run_id={run}")
+        if not data:
+            return
+        got = json.loads(data)["run"]["data"]
+        params = {int(p["key"][1:]) for p in got.get("params", [])}
+        tags = {int(t["key"][1:]) for t in got.get("tags", []) if t["key"][1:].isdigit()}
+        last = [int(m["step"]) for m in got.get("metrics", []) if m["key"] != "loss"]
+        if params != tags or last != ([max(params)] * BATCH if params else []):
+            self.refused.append(f"half a batch was seen in run {run}: {params ^ tags}, last steps {last}")
 
 
 def history(conn, run, key):

@@ -14,6 +14,10 @@ import traceback
 SEED = int(os.environ.get("CRASH_SEED", str(int(time.time()))))
 
 
+def sha256(data):
+    return hashlib.sha256(data).hexdigest()
+
+
 def content(name, size):
     """Bytes that follow from the name, so that any torn or mixed object shows."""
     block = hashlib.sha256(name.encode()).digest()
@@ -163,6 +167,9 @@ class Writer:
 
     def one(self):
         raise NotImplementedError
+
+    def check(self, conn, faults, everything):
+        """Compares the daemon that came back with what was acknowledged, lately or ever."""
 
     def run_loop(self):
         """Writes while the daemon is up; after a lost answer waits for its next life."""

@@ -7,8 +7,8 @@ import threading
 import time
 from collections import Counter
 
-from mixed_traffic import API
 from receiver import Receiver
+from registry_traffic import API
 from traffic import SEED, Connection, Lost
 
 EVENTS = [{"entity": e, "action": "CREATED"} for e in ("REGISTERED_MODEL", "MODEL_VERSION", "MODEL_VERSION_ALIAS")]
