@@ -125,6 +125,27 @@ def answers_kept(s):
     r.close()
 
 
+def nothing_of_the_url_is_logged(s):
+    """Many receivers know their senders by the path or query of the URL alone."""
+    r = Receiver(lambda post, n: (400, b"", {}))
+    w = hook(s, r.url + "/open-sesame?token=open-sesame")
+    change(s)
+    d = ended(s, w, "failed")
+    gone = hook(s, f"http://127.0.0.1:{quern.free_port()}/open-sesame")
+    test = s.mlflow(f"webhooks/{gone}/test", {}).json["result"]
+    hook(s, "http://user:open-sesame@127.0.0.1/", 400)
+    hook(s, "http://10.0.0.1/open-sesame", 400)
+    places = {"log": s.log_text(1 << 20), "metrics": s.get("/metrics").text, "delivery": repr(d),
+              "test": repr(test), "audit": s.get("/api/v1/audit?max_results=1000").text}
+    check(len(r.of()) == 1 and "webhook.failed" in places["log"], places["log"][-2000:])
+    for place, text in places.items():
+        at = text.find("open-sesame")
+        check(at < 0, place, text[max(0, at - 300):at + 50])
+    delete(s, w)
+    delete(s, gone)
+    r.close()
+
+
 def retry_after(s):
     r = Receiver(lambda post, n: (429, b"", {"Retry-After": "4"}) if n == 1 else (204, b"", {}))
     w = hook(s, r.url)
@@ -294,13 +315,24 @@ def guard():
     shutil.rmtree(data, ignore_errors=True)
 
 
+def certificate(folder, name, alternative):
+    cert, key = f"{folder}/{name}.pem", f"{folder}/{name}.key"
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=hook",
+                    "-addext", "subjectAltName=" + alternative, "-keyout", key, "-out", cert],
+                   check=True, capture_output=True)
+    return cert, key
+
+
 def tls():
     folder = tempfile.mkdtemp(prefix="quern-test-")
-    cert, key = folder + "/cert.pem", folder + "/key.pem"
-    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=hook",
-                    "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", cert],
-                   check=True, capture_output=True)
+    cert, key = certificate(folder, "right", "IP:127.0.0.1")
+    other = certificate(folder, "other", "IP:127.0.0.2,DNS:localhost")
     r = Receiver(tls=(cert, key))
+    wrong = Receiver(tls=other)
+    with Server(args=["--net-allow", "127.0.0.1", "--net-ca-file", other[0]]) as s:
+        result = s.mlflow(f"webhooks/{hook(s, wrong.url)}/test", {}).json["result"]
+        check(not result["success"] and "TLS" in result["error_message"] and not wrong.of(), result)
+    wrong.close()
     with Server(args=["--net-allow", "127.0.0.1"]) as s:
         result = s.mlflow(f"webhooks/{hook(s, r.url)}/test", {}).json["result"]
         check(not result["success"] and "TLS" in result["error_message"] and not r.of(), result)
@@ -407,7 +439,8 @@ def stopping():
 def main():
     parts = sys.argv[1:]
     with Server(args=OPEN + ["--webhook-timeout", "3s"]) as s:
-        for part in (retries, exhausted_and_redelivered, final_answers, answers_kept, retry_after, nobody_there, disabled, secrets):
+        for part in (retries, exhausted_and_redelivered, final_answers, answers_kept,
+                     nothing_of_the_url_is_logged, retry_after, nobody_there, disabled, secrets):
             if not parts or part.__name__ in parts:
                 part(s)
                 print("ok", part.__name__, flush=True)
