@@ -622,6 +622,18 @@ def conflicts(work):
     with Server(data=work + "/taken") as s:
         same(ok(s.get(A + "experiments/get?experiment_id=1"))["experiment"]["name"], "mine", "what was here stays")
         same(ok(s.mlflow("runs/search", {"experiment_ids": ["1"], "run_view_type": "ALL"})).get("runs", []), [], "and gets nothing of the other's")
+    # A run whose artifacts are said to lie with an experiment that is here alone.
+    with Server(data=work + "/aimed") as s:
+        for i in range(5):
+            ok(s.mlflow("experiments/create", {"name": f"mine {i}"}))
+        ok(s.request("PUT", "/api/2.0/mlflow-artifacts/artifacts/5/r/artifacts/model.bin", b"mine", raw=True))
+    write(work + "/aim/5/r/artifacts/model.bin", "theirs")
+    path = altered(work, "aimed", "UPDATE experiments SET experiment_id = experiment_id + 900 WHERE experiment_id > 0",
+                   "UPDATE runs SET experiment_id = experiment_id + 900, artifact_uri = 'mlflow-artifacts:/5/r/artifacts'")
+    said = attempt("--from", path, "--artifacts", work + "/aim", "--data", work + "/aimed")
+    assert "5/r/artifacts: it lies with an experiment here that the source has not" in said and table(said)["runs"][1] == 4, said
+    with Server(data=work + "/aimed") as s:
+        same(s.get("/api/2.0/mlflow-artifacts/artifacts/5/r/artifacts/model.bin").body, b"mine")
     with Server(data=work + "/one") as s:
         p = subprocess.run([BIN, "import", "mlflow", "--from", work + "/out.db", "--data", s.data], capture_output=True, text=True)
         assert p.returncode == 1 and "is in use" in p.stderr or "another" in p.stderr, p
