@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "webhook_rule.h"
 
-#include <ctype.h>
+#include <stdatomic.h>
 #include <string.h>
 
 #include "delivery_store.h"
 #include "quern/base/arena.h"
+#include "quern/base/clock.h"
 #include "quern/base/id.h"
 #include "quern/base/str.h"
 #include "quern/core/ctx.h"
@@ -14,6 +15,7 @@
 
 #define NAME_MAX_BYTES 63
 #define URL_MAX_BYTES 2048
+#define TURN_MS 500
 
 static bool alnum(char b) {
     return (b >= 'a' && b <= 'z') || (b >= 'A' && b <= 'Z') || (b >= '0' && b <= '9');
@@ -33,6 +35,19 @@ int webhook_name_check(struct ctx *c, const char *name) {
                       name);
 }
 
+/* Whoever owns a name decides how long its look-up takes, and workers are everybody's: one of them
+ * may wait for a name server, others for their turn, but not for long. */
+static atomic_bool looking;
+
+static bool look_begin(void) {
+    for (int64_t end = clock_mono_ms() + TURN_MS; atomic_exchange(&looking, true);) {
+        if (clock_mono_ms() >= end)
+            return false;
+        clock_sleep_ms(5);
+    }
+    return true;
+}
+
 static bool blank(const char *s) {
     return s[strspn(s, " \t\r\n\v\f")] == '\0';
 }
@@ -45,7 +60,11 @@ int webhook_url_check(struct ctx *c, const char *url) {
     if (strlen(url) > URL_MAX_BYTES)
         return fail_field(c, ERR_INVALID, "url",
                           "'url' exceeds the maximum length of %d characters", URL_MAX_BYTES);
-    switch (net_check(url, &p)) {
+    if (!look_begin())
+        return fail(c, ERR_RATE, "The URL of another webhook is being looked up, try again.");
+    enum net_fault fault = net_check(url, &p);
+    atomic_store(&looking, false);
+    switch (fault) {
     case NET_OK:
         return 0;
     case NET_SCHEME:
