@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -46,6 +47,10 @@ int db_foreign_open(struct ctx *c, const char *path, bool make) {
         sqlite3_limit(conn->handle, SQLITE_LIMIT_LENGTH, LENGTH_MAX);
         r = sqlite3_exec(conn->handle, "PRAGMA cell_size_check = ON", NULL, NULL, NULL);
     }
+    /* Half of a new file is of use to nobody, so it is synced once, when it is whole. */
+    if (r == SQLITE_OK && make)
+        r = sqlite3_exec(conn->handle, "PRAGMA synchronous = OFF; PRAGMA journal_mode = MEMORY",
+                         NULL, NULL, NULL);
     if (r == SQLITE_OK) {
         r = sqlite3_exec(conn->handle, "SELECT count(*) FROM sqlite_schema", NULL, NULL, NULL);
     }
@@ -56,6 +61,21 @@ int db_foreign_open(struct ctx *c, const char *path, bool make) {
               sqlite3_errmsg(conn->handle));
     db_foreign_close(c);
     return rc;
+}
+
+int db_foreign_sync(struct ctx *c, const char *path) {
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    bool good = fd >= 0 && fsync(fd) == 0;
+    if (fd >= 0)
+        close(fd);
+    char *folder = arena_strdup(c->arena, path), *slash = strrchr(folder, '/');
+    if (slash)
+        slash[slash == folder] = '\0';
+    fd = good ? open(slash ? folder : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+    good = fd >= 0 && fsync(fd) == 0;
+    if (fd >= 0)
+        close(fd);
+    return good ? 0 : fail(c, ERR_INTERNAL, "The file cannot be synced: %s", strerror(errno));
 }
 
 void db_foreign_close(struct ctx *c) {

@@ -440,6 +440,8 @@ static int write_file(struct export *x, struct ctx *c) {
     bool made = x->out.db != NULL;
     if (made)
         db_foreign_close(&x->out);
+    if (made && rc >= 0)
+        rc = db_foreign_sync(&x->out, x->o->to);
     if (rc < 0 && made) /* half of it is of no use, and would be in the way of the next try */
         (void)unlink(x->o->to);
     if (rc < 0 && !c->err.code)

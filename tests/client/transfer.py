@@ -5,6 +5,7 @@ newer schemas; conflicts; damage. With mlflow itself at hand (QUERN_GENUINE) it 
 import http.client
 import json
 import os
+import resource
 import shutil
 import signal
 import sqlite3
@@ -157,6 +158,12 @@ def round_trip(work):
         fill(s)
         first = dump(s)
     assert len(first) > 20, first.keys()
+    def small():  # a disk that ends soon
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (200000, 200000))
+    p = subprocess.run([BIN, "export", "mlflow", "--to", work + "/out.db", "--data", work + "/one"], capture_output=True, text=True, preexec_fn=small)
+    assert p.returncode == 1 and "everything" not in p.stdout, p
+    assert not os.path.exists(work + "/out.db"), "half a file stays in the way"
     text = quern("export", "mlflow", "--to", work + "/out.db", "--artifacts", work + "/files", "--data", work + "/one")
     everything_same(text)
     same(table(text)["metric points"][:2], [4 * 904 + 1, 4 * 904 + 1], text)
