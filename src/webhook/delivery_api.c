@@ -119,6 +119,9 @@ int delivery_again_door(struct ctx *c, const void *input, void *out) {
     if (rc == 0 && str_eq(r.state, "pending"))
         return fail(c, ERR_CONFLICT, "The delivery is still under way, attempt %lld is next.",
                     (long long)r.attempts + 1);
+    /* One that was cancelled in the middle would record its end over the new beginning. */
+    if (rc == 0 && dispatch_busy(r.id))
+        return fail(c, ERR_CONFLICT, "The delivery's last attempt has not ended yet.");
     if (rc == 0)
         rc = delivery_store_again(c, r.id);
     if (rc == 0)

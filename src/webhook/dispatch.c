@@ -152,6 +152,13 @@ static bool under_way(int64_t id) {
     return false;
 }
 
+bool dispatch_busy(int64_t delivery) {
+    pthread_mutex_lock(&lock);
+    bool busy = under_way(delivery);
+    pthread_mutex_unlock(&lock);
+    return busy;
+}
+
 static void hand_over(int64_t id, const char *origin, const char *shown) {
     for (unsigned i = 0; i < d.n; i++) {
         struct worker *w = &d.workers[i];

@@ -6,12 +6,14 @@
  * No receiver (scheme, host and port) can hold up the others: until it has shown itself quick it
  * gets one call at a time; those known as slow share a third of the workers, and a quarter is kept
  * for quick ones; a quick one gets a third, and nothing further while one of its calls hangs. */
+#include <stdbool.h>
 #include <stdint.h>
 
 struct webhook_options;
 
 void dispatch_start(const struct webhook_options *o);
 void dispatch_stop(void);
-void dispatch_wake(void *unused); /* there may be something to do; also for db_after_commit */
+bool dispatch_busy(int64_t delivery); /* somebody is being told of it right now */
+void dispatch_wake(void *unused);     /* there may be something to do; also for db_after_commit */
 
 #endif

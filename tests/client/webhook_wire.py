@@ -191,6 +191,38 @@ def disabled(s):
     r.close()
 
 
+def cancelled_under_way(s):
+    """Disabled, deleted in the middle of a delivery: its end is not taken for that of another one."""
+    release = []
+
+    def slowly(post, n):
+        if n == 1:
+            wait_until("release", lambda: release, 60)
+            return 500, b"late", {}
+        return 200, b"anew", {}
+    r = Receiver(slowly)
+    w = hook(s, r.url)
+    change(s)
+    r.wait(1)
+    for status in ("DISABLED", "ACTIVE"):
+        check(s.request("PATCH", "/api/2.0/mlflow/webhooks/" + w, {"status": status}).status == 200)
+    d = ended(s, w, "cancelled")
+    again = f"/api/v1/webhooks/{w}/deliveries/{d['delivery_id']}/redeliver"
+    a = s.post(again)
+    check(a.status == 409 and "not ended" in a.text, a)
+    release.append(True)
+    wait_until("the end of the first attempt", lambda: s.post(again).status == 202)
+    d = ended(s, w, "delivered")
+    check(d["response_body"] == "anew" and d["attempts"] == 1 and len(r.of()) == 2, d, r.posts)
+    release.clear()
+    change(s)
+    r.wait(3)
+    delete(s, w)
+    release.append(True)
+    check(s.get(f"/api/v1/webhooks/{w}/deliveries").status == 404)
+    r.close()
+
+
 def hanging(s):
     """Receivers that never answer, twelve webhooks on one of them, and one that does: it does not
     wait for them, neither at first nor when they are known to be slow."""
@@ -439,7 +471,7 @@ def stopping():
 def main():
     parts = sys.argv[1:]
     with Server(args=OPEN + ["--webhook-timeout", "3s"]) as s:
-        for part in (retries, exhausted_and_redelivered, final_answers, answers_kept,
+        for part in (retries, exhausted_and_redelivered, cancelled_under_way, final_answers, answers_kept,
                      nothing_of_the_url_is_logged, retry_after, nobody_there, disabled, secrets):
             if not parts or part.__name__ in parts:
                 part(s)
