@@ -24,6 +24,7 @@
 #include "quern/base/str.h"
 #include "quern/config/config.h"
 #include "quern/db/db.h"
+#include "quern/genai/genai.h"
 #include "quern/http/server.h"
 #include "quern/lane/lane.h"
 #include "quern/lineage/lineage.h"
@@ -280,6 +281,7 @@ static int start_rooms(struct config *c, struct buf *error) {
     }
     artifact_model_owner(run_of_model);
     trace_open(house.db);
+    genai_open(house.db);
     trash_open(house.db, config_int(c, CONFIG_TRASH_KEEP_MS));
     if (page_open(config_str(c, CONFIG_PAGE), error) != 0) {
         return -1;

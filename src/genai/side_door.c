@@ -10,12 +10,6 @@ struct one {
 };
 SHAPE_LOCAL(in_one, "SideDoorId", struct one,
             FIELD(struct one, id, T_STR, F_REQUIRED | F_PATH, "Id."));
-struct tag {
-    const char *id, *key;
-};
-SHAPE_LOCAL(in_tag, "SideDoorTag", struct tag,
-            FIELD(struct tag, id, T_STR, F_REQUIRED | F_PATH, "Id."),
-            FIELD(struct tag, key, T_STR, F_REQUIRED | F_PATH, "Key."));
 
 /* What a path belongs to, by a part of it. The first that fits. */
 static const struct {
@@ -29,7 +23,6 @@ static const struct {
     {"/scorer", "Running scorers on the server"},
     {"/issues/invoke", "Finding issues on the server"},
     {"/issues", "Issues of traces"},
-    {"/datasets", "Evaluation datasets on the server"},
     {"/genai/evaluate", "Evaluation on the server"},
     {"/promptlab", "The prompt lab"},
     {"/create-promptlab", "The prompt lab"},
@@ -172,18 +165,6 @@ static const struct route rows[] = {
     REFUSED_PAGE("get.gateway.supported_models", "GET", "3.0/mlflow/gateway/supported-models",
                  NULL),
     REFUSED_PAGE("post.promptlab", "POST", "2.0/mlflow/runs/create-promptlab-run", NULL),
-    REFUSED("post.datasets.create", "POST", "datasets/create", NULL),
-    REFUSED("get.datasets.one", "GET", "datasets/{id}", &in_one),
-    REFUSED("delete.datasets.one", "DELETE", "datasets/{id}", &in_one),
-    REFUSED("post.datasets.add_experiments", "POST", "datasets/{id}/add-experiments", &in_one),
-    REFUSED("get.datasets.experiment_ids", "GET", "datasets/{id}/experiment-ids", &in_one),
-    REFUSED("get.datasets.records", "GET", "datasets/{id}/records", &in_one),
-    REFUSED("post.datasets.records", "POST", "datasets/{id}/records", &in_one),
-    REFUSED("delete.datasets.records", "DELETE", "datasets/{id}/records", &in_one),
-    REFUSED("post.datasets.remove_experiments", "POST", "datasets/{id}/remove-experiments",
-            &in_one),
-    REFUSED("patch.datasets.tags", "PATCH", "datasets/{id}/tags", &in_one),
-    REFUSED("delete.datasets.tag", "DELETE", "datasets/{id}/tags/{key}", &in_tag),
     REFUSED("post.issues", "POST", "issues", NULL),
     REFUSED("get.issues.one", "GET", "issues/{id}", &in_one),
     REFUSED("patch.issues.one", "PATCH", "issues/{id}", &in_one),
@@ -204,8 +185,6 @@ static const struct route rows[] = {
     EMPTY("post.prompt_optimization.jobs.search", "POST", "prompt-optimization/jobs/search"),
     EMPTY("get.label_schemas.list", "GET", "label-schemas/list"),
     EMPTY("get.review_queues.list", "GET", "review-queues/list"),
-    EMPTY("get.datasets.search", "GET", "datasets/search"),
-    EMPTY("post.datasets.search", "POST", "datasets/search"),
     EMPTY("post.issues.search", "POST", "issues/search"),
     EMPTY("get.scorers.list", "GET", "scorers/list"),
     EMPTY("get.scorers.online_configs", "GET", "scorers/online-configs"),

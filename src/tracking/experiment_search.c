@@ -4,13 +4,13 @@
 
 #include "experiment.h"
 #include "experiment_store.h"
-#include "filter_sql.h"
 #include "quern/access/access.h"
 #include "quern/base/arena.h"
 #include "quern/base/str.h"
 #include "quern/core/ctx.h"
 #include "quern/core/page.h"
 #include "quern/db/db.h"
+#include "quern/db/filter_sql.h"
 
 #define DEFAULT_RESULTS 1000
 #define MAX_RESULTS 50000

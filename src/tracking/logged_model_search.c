@@ -2,7 +2,6 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "filter_sql.h"
 #include "key.h"
 #include "logged_model.h"
 #include "logged_model_token.h"
@@ -11,6 +10,7 @@
 #include "quern/base/str.h"
 #include "quern/core/ctx.h"
 #include "quern/db/db.h"
+#include "quern/db/filter_sql.h"
 #include "rows.h"
 
 #define DEFAULT_RESULTS 50

@@ -3,7 +3,6 @@
 
 #include <inttypes.h>
 
-#include "filter_sql.h"
 #include "key.h"
 #include "logged_model.h"
 #include "quern/access/access.h"
@@ -11,6 +10,7 @@
 #include "quern/base/str.h"
 #include "quern/core/ctx.h"
 #include "quern/db/db.h"
+#include "quern/db/filter_sql.h"
 #include "rows.h"
 #include "run.h"
 #include "run_lineage.h"

@@ -5,13 +5,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "filter_sql.h"
 #include "quern/access/access.h"
 #include "quern/base/arena.h"
 #include "quern/base/str.h"
 #include "quern/core/ctx.h"
 #include "quern/core/page.h"
 #include "quern/db/db.h"
+#include "quern/db/filter_sql.h"
 #include "rows.h"
 #include "run.h"
 

@@ -4,11 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "filter_sql.h"
 #include "quern/base/arena.h"
 #include "quern/base/bitmap.h"
 #include "quern/core/ctx.h"
 #include "quern/db/db.h"
+#include "quern/db/filter_sql.h"
 #include "rows.h"
 #include "run_search_sql.h"
 

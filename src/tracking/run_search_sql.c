@@ -3,10 +3,10 @@
 
 #include <string.h>
 
-#include "filter_sql.h"
 #include "quern/base/arena.h"
 #include "quern/core/ctx.h"
 #include "quern/db/db.h"
+#include "quern/db/filter_sql.h"
 
 const char *search_table(enum search_kind k) {
     return k == BY_METRIC ? "metric_latest" : k == BY_PARAM ? "run_param" : "run_tag";

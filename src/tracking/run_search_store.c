@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <string.h>
 
-#include "filter_sql.h"
 #include "quern/base/arena.h"
 #include "quern/base/bitmap.h"
 #include "quern/base/str.h"
 #include "quern/core/ctx.h"
 #include "quern/db/db.h"
+#include "quern/db/filter_sql.h"
 #include "rows.h"
 #include "run_search.h"
 #include "run_search_set.h"

@@ -3,10 +3,10 @@
 
 #include <string.h>
 
-#include "filter_sql.h"
 #include "quern/base/arena.h"
 #include "quern/core/ctx.h"
 #include "quern/db/db.h"
+#include "quern/db/filter_sql.h"
 #include "run_search_sql.h"
 
 static bool by_key(const struct stage *stage) {

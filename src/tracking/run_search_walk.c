@@ -2,12 +2,12 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "filter_sql.h"
 #include "quern/base/arena.h"
 #include "quern/base/bitmap.h"
 #include "quern/base/buf.h"
 #include "quern/core/ctx.h"
 #include "quern/db/db.h"
+#include "quern/db/filter_sql.h"
 #include "run_search.h"
 #include "run_search_group.h"
 #include "run_search_set.h"

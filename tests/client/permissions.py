@@ -96,6 +96,10 @@ class Things:
         self.root.ok("POST", A3 + "traces", {"trace": {"trace_info": info}})
         return info["trace_id"]
 
+    def new_dataset(self):
+        made = self.root.ok("POST", A3 + "datasets/create", {"name": "d", "experiment_ids": [self.exp], "tags": '{"k": "v"}'})
+        return made.json["dataset"]["dataset_id"]
+
     def new_assessment(self):
         return self.root.ok("POST", A3 + f"traces/{self.trace}/assessments", {
             "assessment": assessment()}).json["assessment"]["assessment_id"]
@@ -258,6 +262,18 @@ X = {
     "trace.assessments.delete": ("EDIT", "e", lambda t: ("DELETE", A3 + f"traces/{t.trace}/assessments/{t.new_assessment()}")),
     "trace.assessments.delete_v2": ("EDIT", "e", lambda t: ("DELETE", A2 + f"traces/{t.trace}/assessments/{t.new_assessment()}")),
 
+    "datasets.create": ("EDIT", "e", lambda t: ("POST", A3 + "datasets/create", {"name": "d", "experiment_ids": [t.exp]})),
+    "datasets.get": ("READ", "e", lambda t: ("GET", A3 + f"datasets/{t.new_dataset()}")),
+    "datasets.delete": ("DELETE", "e", lambda t: ("DELETE", A3 + f"datasets/{t.new_dataset()}")),
+    "datasets.set_tags": ("EDIT", "e", lambda t: ("PATCH", A3 + f"datasets/{t.new_dataset()}/tags", {"tags": "{}"})),
+    "datasets.delete_tag": ("EDIT", "e", lambda t: ("DELETE", A3 + f"datasets/{t.new_dataset()}/tags/k")),
+    "datasets.add_experiments": ("EDIT", "e", lambda t: ("POST", A3 + f"datasets/{t.new_dataset()}/add-experiments", {"experiment_ids": [t.exp]})),
+    "datasets.remove_experiments": ("EDIT", "e", lambda t: ("POST", A3 + f"datasets/{t.new_dataset()}/remove-experiments", {"experiment_ids": [t.exp]})),
+    "datasets.experiment_ids": ("READ", "e", lambda t: ("GET", A3 + f"datasets/{t.new_dataset()}/experiment-ids")),
+    "datasets.upsert_records": ("EDIT", "e", lambda t: ("POST", A3 + f"datasets/{t.new_dataset()}/records", {"records": "[]"})),
+    "datasets.records": ("READ", "e", lambda t: ("GET", A3 + f"datasets/{t.new_dataset()}/records")),
+    "datasets.delete_records": ("EDIT", "e", lambda t: ("DELETE", A3 + f"datasets/{t.new_dataset()}/records", {"dataset_record_ids": []})),
+
     "registry.models.get": ("READ", "m", lambda t: ("GET", A2 + "registered-models/get" + q(name=t.model))),
     "registry.models.update": ("EDIT", "m", lambda t: ("PATCH", A2 + "registered-models/update", {"name": t.model, "description": "d"})),
     "registry.models.rename": ("EDIT", "m", lambda t: ("POST", A2 + "registered-models/rename", {"name": t.model, "new_name": t.model})),
@@ -307,6 +323,8 @@ SEARCHES = {
     "trace.correlation": ("e", lambda t: ("POST", A3 + "traces/calculate-filter-correlation", {"experiment_ids": [t.exp], "filter_string1": "status LIKE '%'", "filter_string2": "status LIKE '%'"}), "npmi"),
     "trace.batch": ("e", lambda t: ("GET", A3 + "traces/batchGet" + q(trace_ids=spanned(t))), "trace_id"),
     "trace.batch_infos": ("e", lambda t: ("POST", A3 + "traces/batchGetInfos", {"trace_ids": [t.trace]}), "trace_id"),
+    "datasets.search": ("e", lambda t: (t.new_dataset(), ("POST", A3 + "datasets/search", {"experiment_ids": [t.exp]}))[1], "dataset_id"),
+    "datasets.search_get": ("e", lambda t: (t.new_dataset(), ("GET", A3 + "datasets/search" + q(experiment_ids=t.exp)))[1], "dataset_id"),
     "registry.models.search": ("m", lambda t: ("GET", A2 + "registered-models/search"), "guarded"),
     "registry.versions.search": ("m", lambda t: ("GET", A2 + "model-versions/search"), "guarded"),
 }
@@ -348,6 +366,30 @@ def main():
         print(p)
     assert not problems, f"{len(problems)} problems"
     print("permissions: every route against every permission")
+
+
+def datasets(root, callers, t):
+    """Every experiment of a dataset has a say; where it has none, the role on the project."""
+    free = t.root.ok("POST", A3 + "datasets/create", {"name": "free"}).json["dataset"]["dataset_id"]
+    both = t.root.ok("POST", A3 + "datasets/create", {"name": "both", "experiment_ids": [t.exp, "0"]}).json["dataset"]["dataset_id"]
+    reads = {"u_manage": 200, "u_none": 403, "writer": 200, "reader": 200, "writer_barred": 403}
+    edits = {"u_manage": 403, "u_edit": 403, "writer": 200, "reader": 403, "writer_barred": 403, "padmin": 200}
+    for name, want in reads.items():
+        check(f"both read by {name}", callers[name][0].call("GET", A3 + f"datasets/{both}").status == want, want)
+        seen = callers[name][0].ok("POST", A3 + "datasets/search", {"experiment_ids": ["0"]})
+        check(f"both found by {name}", (both in json.dumps(seen.json)) == (want == 200), seen)
+    for name, want in edits.items():
+        a = callers[name][0].call("PATCH", A3 + f"datasets/{both}/tags", {"tags": "{}"})
+        check(f"both edited by {name}", a.status == want, a)
+    for name, read, edit in (("reader", 200, 403), ("writer", 200, 200), ("u_default", 200, 403), ("writer_barred", 200, 200), ("padmin", 200, 200)):
+        a = callers[name][0].call("GET", A3 + f"datasets/{free}")
+        check(f"free read by {name}", a.status == read, a)
+        a = callers[name][0].call("PATCH", A3 + f"datasets/{free}/tags", {"tags": "{}"})
+        check(f"free edited by {name}", a.status == edit, a)
+        a = callers[name][0].call("POST", A3 + "datasets/create", {"name": "mine"})
+        check(f"made by {name}", a.status == edit, a)
+    a = callers["u_manage"][0].call("POST", A3 + f"datasets/{t.new_dataset()}/add-experiments", {"experiment_ids": ["0"]})
+    check("joined to what one may only read", a.status == 403, a)
 
 
 def run(server):
@@ -462,10 +504,11 @@ def run(server):
     known = set(X) | set(SEARCHES) | set(MAKES) | set(FREE)
     routes = {o["operationId"] for ms in root.ok("GET", "/openapi.json").json["paths"].values()
               for o in ms.values() if isinstance(o, dict) and "operationId" in o}
-    rooms = ("tracking.", "registry.", "artifact.", "trace.")
+    rooms = ("tracking.", "registry.", "artifact.", "trace.", "datasets.")
     for ident in sorted(r for r in routes if r.startswith(rooms)):
         check(f"{ident}: not in the table", ident in known, "add a line")
 
+    datasets(root, callers, t)
     pages(server, root, callers, t)
     creators(callers, t)
     holes(root, callers, t)

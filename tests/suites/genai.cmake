@@ -3,3 +3,9 @@
 add_test(NAME wire.side_doors COMMAND ${QUERN_PYTHON} ${CMAKE_SOURCE_DIR}/tests/client/side_doors.py)
 set_tests_properties(wire.side_doors PROPERTIES LABELS quick TIMEOUT 120
                      ENVIRONMENT QUERN_BIN=$<TARGET_FILE:quern>)
+add_test(NAME wire.evaluation_datasets COMMAND ${QUERN_PYTHON} ${CMAKE_SOURCE_DIR}/tests/client/evaluation_wire.py)
+set_tests_properties(wire.evaluation_datasets PROPERTIES LABELS quick TIMEOUT 120
+                     ENVIRONMENT QUERN_BIN=$<TARGET_FILE:quern>)
+add_test(NAME client.evaluation COMMAND ${CMAKE_SOURCE_DIR}/tests/venv.sh flow3 ${CMAKE_SOURCE_DIR}/tests/client/evaluation.py)
+set_tests_properties(client.evaluation PROPERTIES LABELS full TIMEOUT 200
+                     ENVIRONMENT "QUERN_BIN=$<TARGET_FILE:quern>")

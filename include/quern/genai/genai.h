@@ -4,6 +4,7 @@
 /* Genai: what MLflow's clients and web page ask around language models beside traces and prompts
  * (prompts are registered models with tags, see registry).
  *
+ * Evaluation datasets: records of inputs and expectations that an application is tried with.
  * Side doors: questions of the page are answered as a genuine server without these features does
  * (no gateway endpoints, telemetry off, no assistant); what would have to do work (gateway, prompt
  * optimization, label schemas, review queues, judges run by the server, jobs, demo) fails with
@@ -11,6 +12,12 @@
  * Quern's projects take their place. docs/mlflow.md lists them. */
 #include "quern/http/route.h"
 
+struct db;
+
+/* Records of evaluation datasets are taken apart on workers and written from there. */
+void genai_open(struct db *db);
+
+extern const struct route_list dataset_routes; /* MLflow's datasets/... */
 extern const struct route_list side_door_routes;
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "filter_sql.h"
+#include "quern/db/filter_sql.h"
 
 #include <inttypes.h>
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef QUERN_TRACKING_FILTER_SQL_H
-#define QUERN_TRACKING_FILTER_SQL_H
-/* Filter to SQL: pieces that every search of this room shares. Column names and operators are
+#ifndef QUERN_DB_FILTER_SQL_H
+#define QUERN_DB_FILTER_SQL_H
+/* Filter to SQL: pieces that searches share. Column names and operators are
  * constants of the code; everything from the request is bound. */
 #include <stdbool.h>
 #include <stddef.h>
