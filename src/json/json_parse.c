@@ -8,10 +8,18 @@
 #include "quern/json/json_in.h"
 
 #define DEPTH_CAP 64
+/* A tree takes up to 50 bytes for each of them, however short it is written. */
+#define VALUES_CAP ((size_t)2 << 20)
 
-/* The greatest nesting, strings left out. Malformed text is found by the parser afterwards. */
-static size_t depth_of(const char *text, size_t n) {
-    size_t depth = 0, most = 0;
+/* Looked at before the parser makes a tree: the greatest nesting and the number of values (keys not
+ * counted). Malformed text is found by the parser afterwards. */
+struct extent {
+    size_t depth, values;
+};
+
+static struct extent extent_of(const char *text, size_t n) {
+    struct extent out = {.values = 1};
+    size_t depth = 0;
     bool in_string = false;
     for (size_t i = 0; i < n; i++) {
         char ch = text[i];
@@ -23,13 +31,16 @@ static size_t depth_of(const char *text, size_t n) {
         } else if (ch == '"') {
             in_string = true;
         } else if (ch == '[' || ch == '{') {
-            if (++depth > most)
-                most = depth;
+            out.values++;
+            if (++depth > out.depth)
+                out.depth = depth;
+        } else if (ch == ',') {
+            out.values++;
         } else if ((ch == ']' || ch == '}') && depth > 0) {
             depth--;
         }
     }
-    return most;
+    return out;
 }
 
 /* Python writes NaN, Infinity and -Infinity bare; they become strings, which shapes read. False
@@ -143,8 +154,11 @@ static int parse(struct ctx *c, enum dialect d, const char *text, size_t n, bool
     *out = NULL;
     if (n == 0)
         return d == DIALECT_MLFLOW ? keep(c, json_object(), out) : 0;
-    if (depth_of(text, n) > DEPTH_CAP)
+    const struct extent extent = extent_of(text, n);
+    if (extent.depth > DEPTH_CAP)
         return fail(c, ERR_INVALID, "The body nests deeper than %d levels", DEPTH_CAP);
+    if (extent.values > VALUES_CAP)
+        return fail(c, ERR_TOO_LARGE, "The body holds more than %zu values", VALUES_CAP);
     json_t *tree = load(d, text, n, &e);
     if (!tree) {
         if (d == DIALECT_MLFLOW && is_syntax(&e))

@@ -188,6 +188,23 @@ static void a_hundred_thousand_brackets_are_refused_quickly(void) {
     buf_free(&b);
 }
 
+static void millions_of_values_are_refused_before_a_tree_is_made(void) {
+    const size_t pairs = (size_t)1 << 21;
+    char *text = malloc(pairs * 2 + 3);
+    struct json_t *tree = NULL;
+    err_clear(&c);
+    for (size_t i = 0; i < pairs; i++)
+        memcpy(text + 1 + i * 2, "1,", 2);
+    text[0] = '[';
+    memcpy(text + pairs * 2, "]", 2); /* the root and all but one of the pairs: one too many */
+    CHECK_INT(json_parse(&c, DIALECT_MLFLOW, text, pairs * 2 + 1, &tree), -ERR_TOO_LARGE);
+    CHECK_HAS(c.err.message, "more than 2097152 values");
+    err_clear(&c);
+    text[0] = text[pairs * 2] = '"'; /* commas of a text count nothing */
+    CHECK_INT(json_parse(&c, DIALECT_PROBLEM, text, pairs * 2 + 1, &tree), 0);
+    free(text);
+}
+
 static void missing_values(void) {
     static const struct {
         const char *text, *name, *pointer;
@@ -477,6 +494,7 @@ int main(void) {
     RUN(mlflow_bodies_that_count_as_empty);
     RUN(malformed);
     RUN(a_hundred_thousand_brackets_are_refused_quickly);
+    RUN(millions_of_values_are_refused_before_a_tree_is_made);
     RUN(missing_values);
     RUN(wrong_values);
     RUN(a_long_wrong_value_is_shown_in_part);
