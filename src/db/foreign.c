@@ -57,8 +57,10 @@ int db_foreign_open(struct ctx *c, const char *path, bool make) {
     c->db = conn;
     if (r == SQLITE_OK)
         return 0;
-    rc = fail(c, ERR_INVALID, "It is no SQLite database that can be read: %s.",
-              sqlite3_errmsg(conn->handle));
+    rc = (r & 0xff) == SQLITE_BUSY
+             ? fail(c, ERR_BUSY, "Another program has locked it; stop that, or give a copy.")
+             : fail(c, ERR_INVALID, "It is no SQLite database that can be read: %s.",
+                    sqlite3_errmsg(conn->handle));
     db_foreign_close(c);
     return rc;
 }

@@ -449,6 +449,11 @@ def odd_database(work):
     for name, part in (("tags", "refused a statement"), ("experiment_tags", "refused a statement"), ("runs", "no table 'runs'")):
         said = attempt("--from", altered(work, "no-" + name, f"DROP TABLE {name}"), "--data", work + "/odd-no")
         assert part in said, said
+    holder = sqlite3.connect(altered(work, "locked"), isolation_level=None)
+    holder.execute("BEGIN EXCLUSIVE")
+    said = attempt("--from", work + "/locked.db", "--data", work + "/odd-locked")
+    assert "Another program has locked it" in said, said
+    holder.close()
     os.mkfifo(work + "/fifo.db")
     assert "no regular file" in attempt("--from", f"sqlite:///{work}/fifo.db", "--data", work + "/odd-fifo")
 

@@ -123,8 +123,8 @@ int db_check(struct db *db, struct ctx *c,
 /* Another program's SQLite file on a connection of its own, for moving data in and out: c->db
  * points to it until db_foreign_close. Opened for reading, or made anew (an existing file is
  * refused). Its schema is not trusted and its damage is an error, never the end of the process.
- * ERR_NOT_FOUND, ERR_EXISTS, ERR_INVALID. Transactions are the caller's: db_exec "BEGIN", "COMMIT";
- * those of a new file are not synced until db_foreign_sync, when it is closed. */
+ * ERR_NOT_FOUND, ERR_EXISTS, ERR_BUSY, ERR_INVALID. Transactions are the caller's: db_exec "BEGIN",
+ * "COMMIT"; those of a new file are not synced until db_foreign_sync, when it is closed. */
 int db_foreign_open(struct ctx *c, const char *path, bool make);
 void db_foreign_close(struct ctx *c);
 int db_foreign_sync(struct ctx *c, const char *path);
