@@ -8,18 +8,13 @@
 #include "prompt.h"
 #include "quern/access/access.h"
 #include "quern/base/arena.h"
-#include "quern/base/buf.h"
 #include "quern/base/str.h"
 #include "quern/core/ctx.h"
 #include "quern/core/filter.h"
 #include "quern/db/db.h"
-#include "quern/json/json_out.h"
+#include "quern/db/filter_sql.h"
 #include "version.h"
 #include "version_store.h"
-
-/* SQLite bounds how deep an expression may be; people need far less. */
-#define CLAUSES_MAX 100
-#define ORDERS_MAX 20
 
 /* What a filter may speak of. Column texts are constants; only values come from the caller. */
 struct attribute {
@@ -112,61 +107,27 @@ static int need_text(struct ctx *c, const struct filter_clause *k) {
                       k->text ? k->text : "");
 }
 
-/* " <column> op ?" for text; the column is a constant. */
 static int add_text(struct ctx *c, struct sql *q, const char *what, const char *column,
                     const struct filter_clause *k) {
-    const char *form = k->op == OP_EQ      ? "%s = ?"
-                       : k->op == OP_NE    ? "%s <> ?"
-                       : k->op == OP_LIKE  ? "mlflow_like(%s, ?)"
-                       : k->op == OP_ILIKE ? "mlflow_ilike(%s, ?)"
-                                           : NULL;
-    if (!form)
+    if (!(OPS_TEXT & 1u << k->op))
         return wrong_comparator(c, what, k->op);
     int rc = need_text(c, k);
-    if (rc != 0)
-        return rc;
-    const char *open = strstr(form, "%s");
-    sql_add(c, q, arena_printf(c->arena, "%.*s%s%s", (int)(open - form), form, column, open + 2),
-            "s", k->text);
-    return 0;
+    if (rc == 0)
+        filter_emit(c, q, column, k);
+    return rc;
 }
 
 static int add_number(struct ctx *c, struct sql *q, const struct attribute *a,
                       const struct filter_clause *k) {
-    static const char *const ops[] = {
-        [OP_EQ] = " = ?",  [OP_NE] = " <> ?", [OP_GT] = " > ?",
-        [OP_GE] = " >= ?", [OP_LT] = " < ?",  [OP_LE] = " <= ?",
-    };
-    double value = k->number;
-    if (k->op > OP_LE)
+    struct filter_clause number = *k;
+    if (!(OPS_NUMBER & 1u << k->op))
         return wrong_comparator(c, arena_printf(c->arena, "attribute %s", a->key), k->op);
-    if (k->kind == VALUE_TEXT ? !str_to_f64(k->text, &value) : k->kind != VALUE_NUMBER)
+    if (k->kind == VALUE_TEXT ? !str_to_f64(k->text, &number.number) : k->kind != VALUE_NUMBER)
         return fail_field(c, ERR_INVALID, "filter",
                           "Expected numeric value type for numeric attribute: %s. Found '%s'",
                           a->key, k->text ? k->text : "");
-    sql_add(c, q, " AND ", "");
-    sql_add(c, q, a->column, "");
-    sql_add(c, q, ops[k->op], "d", value);
-    return 0;
-}
-
-static int add_list(struct ctx *c, struct sql *q, const struct attribute *a,
-                    const struct filter_clause *k) {
-    sql_add(c, q, " AND ", "");
-    sql_add(c, q, a->column, "");
-    /* One bound value however long the list is. */
-    struct buf b = {0};
-    struct json_writer w;
-    jw_init(&w, &b);
-    jw_arr(&w);
-    for (size_t i = 0; i < k->n; i++)
-        jw_str(&w, k->items[i]);
-    jw_arr_end(&w);
-    sql_add(c, q,
-            k->op == OP_IN ? " IN (SELECT value FROM json_each(?))"
-                           : " NOT IN (SELECT value FROM json_each(?))",
-            "s", b.data);
-    buf_free(&b);
+    number.kind = VALUE_NUMBER;
+    filter_emit(c, q, a->column, &number);
     return 0;
 }
 
@@ -180,14 +141,13 @@ static int add_attribute(struct ctx *c, const struct searched *s, struct sql *q,
         return fail_field(c, ERR_INVALID, "filter",
                           "Invalid attribute key '%s' specified. Valid keys are '%s'", k->key,
                           s->attribute_names);
+    sql_add(c, q, " AND ", "");
     if (a->numeric)
         return add_number(c, q, a, k);
-    if (a->in_list && (k->op == OP_IN || k->op == OP_NOT_IN))
-        return add_list(c, q, a, k);
-    if (k->op != OP_EQ && k->op != OP_NE && k->op != OP_LIKE && k->op != OP_ILIKE)
-        return wrong_comparator(c, "attribute", k->op);
-    sql_add(c, q, " AND ", "");
-    return add_text(c, q, "attribute", a->column, k);
+    if (!a->in_list || !(OPS_LIST & 1u << k->op))
+        return add_text(c, q, "attribute", a->column, k);
+    filter_emit(c, q, a->column, k);
+    return 0;
 }
 
 /* Clients append `is_prompt != 'true'` to every search of models; unlike other tags it must not ask
@@ -217,21 +177,12 @@ static int add_clause(struct ctx *c, const struct searched *s, struct sql *q,
     return rc;
 }
 
-static int count_check(struct ctx *c, const char *field, size_t n, size_t most, const char *what) {
-    if (n <= most)
-        return 0;
-    return fail_field(c, ERR_INVALID, field,
-                      "Invalid value for parameter '%s' supplied: it holds %zu %s, at most %zu are "
-                      "allowed",
-                      field, n, what, most);
-}
-
 static int add_filter(struct ctx *c, const struct searched *s, const char *text, struct sql *q) {
     struct filter f;
     bool prompts_wanted = false;
     int rc = filter_parse(c, text, &f);
     if (rc == 0)
-        rc = count_check(c, "filter", f.n, CLAUSES_MAX, "clauses");
+        rc = filter_size_check(c, f.n, 0, 0);
     for (size_t i = 0; rc == 0 && i < f.n; i++)
         rc = add_clause(c, s, q, &f.clauses[i], &prompts_wanted);
     if (rc == 0 && !prompts_wanted)
@@ -241,7 +192,7 @@ static int add_filter(struct ctx *c, const struct searched *s, const char *text,
 
 static int add_order(struct ctx *c, const struct searched *s, const struct strs *order_by,
                      struct sql *q) {
-    int fits = count_check(c, "order_by", order_by->n, ORDERS_MAX, "keys");
+    int fits = filter_size_check(c, 0, order_by->n, 0);
     if (fits != 0)
         return fits;
     sql_add(c, q, " ORDER BY ", "");
