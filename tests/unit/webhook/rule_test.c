@@ -2,11 +2,11 @@
 /* Names and URLs of webhooks, and name servers that take their time. */
 #include "webhook_rule.h"
 
-#include <arpa/inet.h>
+#include <netdb.h>
 #include <netinet/in.h>
 #include <stdatomic.h>
+#include <sys/socket.h>
 
-#include "../../src/net/resolve.h"
 #include "check.h"
 #include "quern/base/arena.h"
 #include "quern/base/buf.h"
@@ -43,14 +43,25 @@ static void names(void) {
     }
 }
 
-static int by_name(const char *host, struct addresses *out, const char **why) {
-    struct sockaddr_in v4 = {.sin_family = AF_INET};
-    (void)why;
+/* In place of the C library's: whatever is asked has a public address, some of it only in a while.
+ */
+int getaddrinfo(const char *host, const char *service, const struct addrinfo *hints,
+                struct addrinfo **list) {
+    static struct sockaddr_in v4 = {.sin_family = AF_INET, .sin_addr.s_addr = 0x08080808};
+    static struct addrinfo found = {.ai_family = AF_INET,
+                                    .ai_socktype = SOCK_STREAM,
+                                    .ai_addrlen = sizeof v4,
+                                    .ai_addr = (struct sockaddr *)&v4};
+    (void)service;
+    (void)hints;
     if (strncmp(host, "slow", 4) == 0)
         clock_sleep_ms(SLOW_MS);
-    inet_pton(AF_INET, "93.184.216.34", &v4.sin_addr);
-    memcpy(&out->items[out->n++], &v4, sizeof v4);
+    *list = &found;
     return 0;
+}
+
+void freeaddrinfo(struct addrinfo *list) {
+    (void)list;
 }
 
 static int look(const char *url) {
@@ -86,7 +97,6 @@ static void slow_names_hold_one_worker(void) {
     static const char *const fast[] = {"https://a.example/", "https://b.example/",
                                        "https://c.example/", "https://d.example/",
                                        "https://e.example/", "https://f.example/"};
-    resolve_by(by_name);
     struct thread *one = thread_start("caller", caller, (void *)slow[0]);
     clock_sleep_ms(100);
     int64_t began = clock_mono_ms();
@@ -101,7 +111,6 @@ static void slow_names_hold_one_worker(void) {
     CHECK(together(fast, ARRAY_LEN(fast)) < SLOW_MS);
     CHECK_INT(good, ARRAY_LEN(fast));
     CHECK_INT(other, 0);
-    resolve_by(NULL);
 }
 
 int main(void) {
