@@ -139,9 +139,58 @@ def check_rest(server, writers, faults):
     conn.close()
 
 
-def main():
+def one_round(n, server, life, rng, writers, sound):
+    """Traffic, a kill, and what is there then; the faults of it, and how long the start took."""
+    life.begin()
+    time.sleep(rng.uniform(0.05, 1.5))
+    if server.process.poll() is not None:
+        return [f"the daemon ended by itself with {server.process.returncode}"], 0
+    if n % 2:
+        moments = [(w.kind, m) for w in writers for m in ("sent", "answered")] + [("Witness", "sent")] * 3
+        life.kill_at(*rng.choice(moments))
+    else:
+        server.kill9()
+    life.end()
+    if n % 4 == 3:
+        cut_off_start(server, rng.uniform(0, 0.4))
+    faults = []
+    counts = look_at_disk(server.data, sound, faults)
+    began = time.monotonic()
+    try:
+        server.start()
+    except RuntimeError as e:
+        return [f"no restart: {e}"] + faults, 0
+    took = time.monotonic() - began
+    look_at_daemon(server, counts, faults)
+    conn = Connection(server.port, timeout=60)
+    for w in writers:
+        w.check(conn, faults, False)
+        faults += [f"refused: {r}" for r in w.refused]
+    conn.close()
+    return faults, took
+
+
+def check_everything(server, witness, runs, registries, writers):
+    faults = []
+    try:
+        quern.wait_until("every acknowledged event to be told", lambda: not witness.untold(registries), 60)
+    except AssertionError as e:
+        faults.append(f"{e}: {witness.untold(registries)[:10]}")
+    conn = Connection(server.port, timeout=120)
+    for w in writers:
+        w.check(conn, faults, True)
+    check_all(conn, runs, faults)
+    conn.close()
+    check_rest(server, writers, faults)
+    witness.look_again()
+    text = server.log_text(1 << 26)
+    if "Sanitizer" in text or "runtime error:" in text:
+        faults.append("a sanitizer's report is in the log")
+    return faults + witness.faults + witness.invented(registries)
+
+
+def loop(server):
     rng, began = random.Random(SEED), time.monotonic()
-    server = quern.Server(args=ARGS)
     life, stop = Life(server.kill9), threading.Event()
     witness = Witness(server.port, life)
     where = (server.port, life, stop)
@@ -154,64 +203,39 @@ def main():
     witness.subscribe(setup)
     setup.ask("PUT", "/api/v1/projects/default/quota", {k: PLENTY for k in COUNTS})
     setup.close()
-    moments = [(w.kind, m) for w in writers for m in ("sent", "answered")] + [("Witness", "sent")] * 3
-    threads, sound, restarts = start(writers), set(), []
+    threads, sound, slowest = start(writers), set(), 0
     for n in range(ROUNDS):
-        life.begin()
-        time.sleep(rng.uniform(0.05, 1.5))
-        if n % 2:
-            life.kill_at(*rng.choice(moments))
-        else:
-            server.kill9()
-        life.end()
-        if n % 4 == 3:
-            cut_off_start(server, rng.uniform(0, 0.4))
-        faults = []
-        counts = look_at_disk(server.data, sound, faults)
-        t0 = time.monotonic()
-        try:
-            server.start()
-        except RuntimeError as e:
-            give_up([f"round {n}: no restart: {e}"] + faults, server)
-        restarts.append(time.monotonic() - t0)
-        look_at_daemon(server, counts, faults)
-        conn = Connection(server.port, timeout=60)
-        for w in writers:
-            w.check(conn, faults, False)
-            faults += [f"refused: {r}" for r in w.refused]
-        conn.close()
-        witness.look_again()
+        faults, took = one_round(n, server, life, rng, writers, sound)
+        slowest = max(slowest, took)
+        if not faults:
+            witness.look_again()
         if faults or witness.faults:
             give_up([f"after round {n}:"] + faults + witness.faults, server)
     stop.set()
     for t in threads:
         t.join(60)
-    try:
-        quern.wait_until("every acknowledged event to be told", lambda: not witness.untold(registries), 60)
-    except AssertionError as e:
-        faults.append(f"{e}: {witness.untold(registries)[:10]}")
-    conn = Connection(server.port, timeout=120)
-    for w in writers:
-        w.check(conn, faults, True)
-    check_all(conn, runs, faults)
-    conn.close()
-    check_rest(server, writers, faults)
-    witness.look_again()
-    faults += witness.faults + witness.invented(registries)
+    faults = check_everything(server, witness, runs, registries, writers)
     done = Counter()
     for w in writers:
         done[w.kind] += w.acked
     faults += [f"only {n} calls of {kind}: this tested nothing" for kind, n in done.items() if n < ROUNDS // 2]
-    text = server.log_text(1 << 26)
-    if "Sanitizer" in text or "runtime error:" in text:
-        faults.append("a sanitizer's report is in the log")
     if faults:
         give_up(faults, server)
-    server.stop()
     witness.receiver.close()
-    posts, ids = len(witness.receiver.of()), len(witness.bodies)
-    print(f"seed {SEED}: {ROUNDS} kills in {time.monotonic() - began:.0f} s, restart at most {max(restarts) * 1000:.0f} ms; "
-          f"acknowledged {dict(done)}, {sum(w.unknown for w in writers)} without an answer; {ids} events told in {posts} posts")
+    print(f"seed {SEED}: {ROUNDS} kills in {time.monotonic() - began:.0f} s, restart at most {slowest * 1000:.0f} ms; "
+          f"acknowledged {dict(done)}, {sum(w.unknown for w in writers)} without an answer; "
+          f"{len(witness.bodies)} events told in {len(witness.receiver.of())} posts")
+
+
+def main():
+    server = quern.Server(args=ARGS)
+    try:
+        loop(server)
+        code = server.stop()
+        assert code == 0, f"exit code {code} on SIGTERM:\n{server.log_text()}"
+    finally:
+        if server.process.poll() is None:
+            server.kill9()
     shutil.rmtree(server.data, ignore_errors=True)
     os.unlink(server.log_path)
 
