@@ -65,8 +65,9 @@ void import_check_rows(struct import *m, enum transfer_kind kind) {
     else if (m->source->ops->rows && n > seen)
         import_say(m, kind, "the source", &c,
                    arena_printf(c.arena,
-                                "its table has %" PRId64 " rows of which only %" PRId64
-                                " can be reached: it is damaged, or was added to meanwhile",
+                                "it has %" PRId64 " of them, of which only %" PRId64
+                                " can be reached: ids are there twice, or damaged, or were added "
+                                "meanwhile",
                                 n, seen));
     c.db = NULL;
     ctx_end(&c);

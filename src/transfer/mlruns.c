@@ -179,6 +179,19 @@ static int experiment(struct source *s, struct ctx *c, int64_t after, struct cop
     return rc < 0 ? rc : 1;
 }
 
+/* An id that two folders have is found once. */
+static int rows(struct source *s, struct ctx *c, enum transfer_kind kind, int64_t *n) {
+    const struct mlruns *m = (struct mlruns *)s;
+    const struct mlruns_items *lists[TRANSFER_KINDS] = {[TRANSFER_EXPERIMENTS] = &m->experiments,
+                                                        [TRANSFER_RUNS] = &m->runs,
+                                                        [TRANSFER_LOGGED_MODELS] = &m->models,
+                                                        [TRANSFER_MODELS] = &m->registered,
+                                                        [TRANSFER_TRACES] = &m->traces};
+    (void)c;
+    *n = lists[kind] ? (int64_t)lists[kind]->n : 0;
+    return 0;
+}
+
 static void close_mlruns(struct source *s) {
     struct mlruns *m = (struct mlruns *)s;
     dir_close(m->root);
@@ -193,6 +206,7 @@ static const struct source_ops ops = {.experiment = experiment,
                                       .model = mlruns_model,
                                       .registered = mlruns_registered,
                                       .trace = mlruns_trace,
+                                      .rows = rows,
                                       .close = close_mlruns};
 
 int mlruns_open(struct ctx *c, const char *folder, struct source **out) {

@@ -595,6 +595,17 @@ def hostile(work, top, run, e):
     assert p.returncode == 1 and "links are not followed" in p.stderr and "secret" not in p.stdout, p
     assert "is no regular file" in p.stderr, p
     same(table(p.stdout)["files"][-1], 3, p.stdout)
+    copied = os.path.dirname(e) + "/0/" + run
+    shutil.copytree(f"{e}/{run}/tags", copied + "/tags")
+    shutil.copy(f"{e}/{run}/meta.yaml", copied)
+    said = attempt("--from", top, "--data", work + "/hostile")
+    assert "it has 3 of them, of which only 2 can be reached" in said, said
+    shutil.rmtree(copied)
+    write(f"{e}/{run}/params/latin", b"\xe4")
+    said = attempt("--from", top, "--data", work + "/hostile")
+    assert f"run {run}: The file" in said and "no UTF-8" in said, said
+    same(table(said)["runs"], [2, 0, 0, 1, 1, 1], said)
+    os.unlink(f"{e}/{run}/params/latin")
     os.unlink(f"{e}/{run}/artifacts/pipe")
     os.unlink(f"{e}/{run}/artifacts/link.txt")
     os.unlink(f"{e}/{run}/artifacts/folder")
