@@ -18,11 +18,12 @@
 #include "quern/webhook/webhook.h"
 
 static const struct route_list *const rooms[] = {
-    &guide_routes,      &page_routes,      &ops_routes,        &backup_routes,   &principal_routes,
-    &token_routes,      &user_routes,      &permission_routes, &project_routes,  &artifact_routes,
-    &upload_routes,     &grant_routes,     &lineage_routes,    &tracking_routes, &trace_routes,
-    &assessment_routes, &registry_routes,  &pipeline_routes,   &serving_routes,  &graphql_routes,
-    &dataset_routes,    &side_door_routes, &webhook_routes,    &trash_routes,    &quota_routes,
+    &guide_routes,      &page_routes,     &ops_routes,        &backup_routes,    &principal_routes,
+    &token_routes,      &user_routes,     &permission_routes, &project_routes,   &artifact_routes,
+    &upload_routes,     &grant_routes,    &lineage_routes,    &tracking_routes,  &trace_routes,
+    &assessment_routes, &registry_routes, &pipeline_routes,   &serving_routes,   &graphql_routes,
+    &dataset_routes,    &scorer_routes,   &issue_routes,      &side_door_routes, &webhook_routes,
+    &trash_routes,      &quota_routes,
 };
 
 const struct route_list *house_routes(void) {

@@ -90,6 +90,17 @@ int experiment_for_write(struct ctx *c, const char *experiment_id, int64_t *id,
     return rc;
 }
 
+int experiment_hold(struct ctx *c, const char *experiment_id, enum object_need need, int64_t *id,
+                    bool *active) {
+    struct experiment e;
+    int rc = find_text(c, experiment_id, need, &e);
+    if (!rc) {
+        *id = e.id;
+        *active = strcmp(e.lifecycle_stage, "active") == 0;
+    }
+    return rc;
+}
+
 /* The server never opens a location; the rules keep clients from being led astray. */
 static int location_check(struct ctx *c, const char *location) {
     int rc = text_limit(c, "artifact_location", location, LOCATION_MAX_POINTS);

@@ -69,6 +69,9 @@ class Things:
         root.ok("PUT", f"/api/2.0/mlflow-artifacts/artifacts/{self.exp}/models/{self.logged}/artifacts/f",
                 b"model", raw=True)
         self.trace = self.new_trace()
+        self.new_scorer("guarded scorer")
+        self.issue = root.ok("POST", A3 + "issues", {"experiment_id": self.exp, "name": "guarded",
+                                                     "description": "d"}).json["issue"]["issue_id"]
         root.ok("POST", A2 + "registered-models/alias",
                 {"name": self.model, "alias": "champion", "version": self.version})
 
@@ -99,6 +102,11 @@ class Things:
     def new_dataset(self):
         made = self.root.ok("POST", A3 + "datasets/create", {"name": "d", "experiment_ids": [self.exp], "tags": '{"k": "v"}'})
         return made.json["dataset"]["dataset_id"]
+
+    def new_scorer(self, name):
+        self.root.ok("POST", A3 + "scorers/register",
+                     {"experiment_id": self.exp, "name": name, "serialized_scorer": "{}"})
+        return {"experiment_id": self.exp, "name": name}
 
     def new_assessment(self):
         return self.root.ok("POST", A3 + f"traces/{self.trace}/assessments", {
@@ -273,6 +281,13 @@ X = {
     "datasets.upsert_records": ("EDIT", "e", lambda t: ("POST", A3 + f"datasets/{t.new_dataset()}/records", {"records": "[]"})),
     "datasets.records": ("READ", "e", lambda t: ("GET", A3 + f"datasets/{t.new_dataset()}/records")),
     "datasets.delete_records": ("EDIT", "e", lambda t: ("DELETE", A3 + f"datasets/{t.new_dataset()}/records", {"dataset_record_ids": []})),
+    "scorers.register": ("EDIT", "e", lambda t: ("POST", A3 + "scorers/register", {"experiment_id": t.exp, "name": "s", "serialized_scorer": "{}"})),
+    "scorers.versions": ("READ", "e", lambda t: ("GET", A3 + "scorers/versions" + q(experiment_id=t.exp, name="guarded scorer"))),
+    "scorers.get": ("READ", "e", lambda t: ("GET", A3 + "scorers/get" + q(experiment_id=t.exp, name="guarded scorer"))),
+    "scorers.delete": ("DELETE", "e", lambda t: ("DELETE", A3 + "scorers/delete", t.new_scorer("doomed"))),
+    "issues.create": ("EDIT", "e", lambda t: ("POST", A3 + "issues", {"experiment_id": t.exp, "name": "n", "description": "d"})),
+    "issues.get": ("READ", "e", lambda t: ("GET", A3 + "issues/" + t.issue)),
+    "issues.update": ("EDIT", "e", lambda t: ("PATCH", A3 + "issues/" + t.issue, {"status": "resolved"})),
 
     "registry.models.get": ("READ", "m", lambda t: ("GET", A2 + "registered-models/get" + q(name=t.model))),
     "registry.models.update": ("EDIT", "m", lambda t: ("PATCH", A2 + "registered-models/update", {"name": t.model, "description": "d"})),
@@ -325,6 +340,8 @@ SEARCHES = {
     "trace.batch_infos": ("e", lambda t: ("POST", A3 + "traces/batchGetInfos", {"trace_ids": [t.trace]}), "trace_id"),
     "datasets.search": ("e", lambda t: (t.new_dataset(), ("POST", A3 + "datasets/search", {"experiment_ids": [t.exp]}))[1], "dataset_id"),
     "datasets.search_get": ("e", lambda t: (t.new_dataset(), ("GET", A3 + "datasets/search" + q(experiment_ids=t.exp)))[1], "dataset_id"),
+    "scorers.list": ("e", lambda t: ("GET", A3 + "scorers/list" + q(experiment_ids=t.exp)), "guarded scorer"),
+    "issues.search": ("e", lambda t: ("POST", A3 + "issues/search", {"experiment_id": t.exp}), "issue_id"),
     "registry.models.search": ("m", lambda t: ("GET", A2 + "registered-models/search"), "guarded"),
     "registry.versions.search": ("m", lambda t: ("GET", A2 + "model-versions/search"), "guarded"),
 }
@@ -338,7 +355,7 @@ FREE = {
     "tracking.server_info": "tells of the server alone", "trace.unified": "declared and empty",
     "trace.online_details": "declared and empty", "artifact.gc": "administrators'",
     "artifact.proxy.part": "signed", "artifact.proxy.signed-get": "signed",
-    "artifact.proxy.signed-put": "signed",
+    "artifact.proxy.signed-put": "signed", "scorers.online_configs": "none is ever there",
 }
 
 
@@ -504,7 +521,7 @@ def run(server):
     known = set(X) | set(SEARCHES) | set(MAKES) | set(FREE)
     routes = {o["operationId"] for ms in root.ok("GET", "/openapi.json").json["paths"].values()
               for o in ms.values() if isinstance(o, dict) and "operationId" in o}
-    rooms = ("tracking.", "registry.", "artifact.", "trace.", "datasets.")
+    rooms = ("tracking.", "registry.", "artifact.", "trace.", "datasets.", "scorers.", "issues.")
     for ident in sorted(r for r in routes if r.startswith(rooms)):
         check(f"{ident}: not in the table", ident in known, "add a line")
 

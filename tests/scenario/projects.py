@@ -192,7 +192,7 @@ def values_of(b):
                                                        f"mlflow-artifacts:/{root}/model",
                                                        "models:/" + b["model"]],
         "pipeline": [name], "stage": ["Production"], "q": [b["run"][:8], name],
-        "role": ["admin"], "principal": ["bob"],
+        "role": ["admin"], "principal": ["bob"], "serialized_scorer": ["{}"], "description": ["d"],
     }
 
 

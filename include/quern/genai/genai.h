@@ -5,6 +5,11 @@
  * (prompts are registered models with tags, see registry).
  *
  * Evaluation datasets: records of inputs and expectations that an application is tried with.
+ *
+ * Scorers: the texts from which clients make their judges, registered with an experiment in
+ * versions; kept, never run. Issues: what was found wrong in an experiment's traces, with a state
+ * and a severity; a trace has an issue by an assessment of kind "issue" that is named by its id.
+ *
  * Side doors: questions of the page are answered as a genuine server without these features does
  * (no gateway endpoints, telemetry off, no assistant); what would have to do work (gateway, prompt
  * optimization, label schemas, review queues, judges run by the server, jobs, demo) fails with
@@ -18,6 +23,8 @@ struct db;
 void genai_open(struct db *db);
 
 extern const struct route_list dataset_routes; /* MLflow's datasets/... */
+extern const struct route_list scorer_routes;
+extern const struct route_list issue_routes;
 extern const struct route_list side_door_routes;
 
 #endif

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "quern/access/access.h"
 #include "quern/http/route.h"
 
 /* Inside a write. Finds the active experiment by name or makes it; *id is its number. */
@@ -16,6 +17,10 @@ int experiment_for_read(struct ctx *c, const char *experiment_id, int64_t *id,
                         const char **location);
 int experiment_for_write(struct ctx *c, const char *experiment_id, int64_t *id,
                          const char **location);
+
+/* Whatever its state is, for callers who hold `need` on it; *active tells the state. */
+int experiment_hold(struct ctx *c, const char *experiment_id, enum object_need need, int64_t *id,
+                    bool *active);
 
 struct artifact_place;
 
