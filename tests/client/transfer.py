@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Moving out to MLflow and in again, by the commands alone: what one server has, another has after
 export and import, field by field; folders mlruns, moved and odd ones; cut-off and repeated imports;
-newer schemas; conflicts; damage. With mlflow itself at hand (QUERN_GENUINE) it opens the export."""
-import http.client
+newer schemas; conflicts; damage. Sources that run are in transfer_live.py, odd databases in
+transfer_odd.py. With mlflow itself at hand (QUERN_GENUINE) it opens the export."""
 import json
 import os
 import resource
@@ -13,10 +13,7 @@ import struct
 import subprocess
 import sys
 import tempfile
-import threading
 import time
-import urllib.parse
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 from quern import BIN, Server  # noqa: E402
@@ -38,6 +35,25 @@ def quern(*args, code=0):
     p = subprocess.run([BIN, *args], capture_output=True, text=True, timeout=300)
     assert p.returncode == code, f"quern {' '.join(args)} ended with {p.returncode}:\n{p.stdout}{p.stderr}"
     return p.stdout + p.stderr
+
+
+def attempt(*args):
+    """Ends with 1 and a message, whatever it is."""
+    p = subprocess.run([BIN, "import", "mlflow", *args], capture_output=True, text=True, timeout=120)
+    assert p.returncode == 1 and "everything stands" not in p.stdout and "AddressSanitizer" not in p.stderr, p
+    return p.stdout + p.stderr
+
+
+def altered(work, name, *statements):
+    """A copy of the exported database after these statements, of which each may do what SQLite lets it."""
+    path = f"{work}/{name}.db"
+    shutil.copy(work + "/out.db", path)
+    db = sqlite3.connect(path)
+    for sql in statements:
+        db.execute(sql)
+    db.commit()
+    db.close()
+    return path
 
 
 def table(text):
@@ -203,272 +219,6 @@ def live(work):
     same(differences(want, served(work + "/live")), [], "after an import from a server")
     said = quern("import", "mlflow", "--from", url, "--data", work + "/none", code=1)
     assert "cannot be asked" in said, said
-
-
-def watched(work):
-    """What an import asks a live server for: points once, and files that are here not at all."""
-    asked = []
-
-    class Watch(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-        to = None
-
-        def log_message(self, *args):
-            pass
-
-        def do_GET(self):
-            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            there = http.client.HTTPConnection(self.to, timeout=60)
-            there.request(self.command, self.path, body, {k: v for k, v in self.headers.items() if k.lower() != "host"})
-            answer = there.getresponse()
-            data = answer.read()
-            there.close()
-            asked.append((self.command, self.path, answer.status, len(data)))
-            self.send_response(answer.status)
-            for name, value in answer.getheaders():
-                if name.lower() in ("content-type", "etag"):
-                    self.send_header(name, value)
-            if answer.status != 304:
-                self.send_header("Content-Length", str(len(data)))
-            self.end_headers()
-            self.wfile.write(data)
-
-        do_POST = do_GET
-
-    def take():
-        asked.clear()
-        everything_same(quern("import", "mlflow", "--from", url, "--data", work + "/watched"))
-        return ([p for _, p, _, _ in asked if "get-history" in p], [(s, n) for _, p, s, n in asked if "/mlflow-artifacts/artifacts/" in p])
-
-    with Server(data=work + "/one") as s:
-        Watch.to = urllib.parse.urlsplit(s.url).netloc
-        server = ThreadingHTTPServer(("127.0.0.1", 0), Watch)
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        url = f"http://127.0.0.1:{server.server_port}"
-        try:
-            histories, files = take()
-            same(len(histories), len(set(histories)), "points are fetched once")
-            assert len(histories) >= 9 and len(files) == 5 and all(f[0] == 200 for f in files), (histories, files)
-            histories, files = take()
-            same(len(histories), len(set(histories)), "and once more to be compared")
-            same(files, [(304, 0)] * 5, "files that stand here")
-            blob = next(os.path.join(top, n) for top, _, names in os.walk(work + "/watched/blobs") for n in names)
-            size = os.path.getsize(blob)
-            with open(blob, "wb") as f:
-                f.write(b"?" * size)
-            same(sorted(take()[1]), [(200, size)] + [(304, 0)] * 4, "but what is damaged here comes again")
-        finally:
-            server.shutdown()
-            server.server_close()
-
-
-def endless(work):
-    """Sources that never come to an end: ever new tokens, with things and without, points, versions, folders."""
-    class Answers(BaseHTTPRequestHandler):
-        kind, n = "", 0
-
-        def log_message(self, *args):
-            pass
-
-        def more(self, kind, items, done=()):
-            if self.kind != kind:
-                return done
-            Answers.n += 1
-            return {**items(Answers.n), "next_page_token": f"t{Answers.n}"}
-
-        def do_GET(self):
-            self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            one = {"experiments": [{"experiment_id": "1", "name": "e", "artifact_location": "mlflow-artifacts:/1", "lifecycle_stage": "active"}]}
-            run = {"info": {"run_id": "a" * 32, "experiment_id": "1", "artifact_uri": "mlflow-artifacts:/1/a/artifacts", "start_time": 1, "status": "FINISHED",
-                            "lifecycle_stage": "active"}, "data": {"metrics": [{"key": "m"}]}}
-            says = {}
-            if "experiments/search" in self.path:
-                says = self.more("experiments", lambda n: {"experiments": [{"experiment_id": str(n * 100 + i), "name": f"e{n}-{i}"} for i in range(100)]}, one)
-            elif "runs/search" in self.path:
-                says = self.more("empty", lambda n: {"runs": []}, {"runs": [run]})
-            elif "runs/get" in self.path:
-                says = {"run": run}
-            elif "get-history" in self.path:
-                says = self.more("points", lambda n: {"metrics": [{"key": "m", "value": 1.0, "timestamp": n * 100 + i, "step": 0} for i in range(100)]}, {"metrics": []})
-            elif "registered-models/search" in self.path and "filter" not in self.path:
-                says = {"registered_models": [{"name": "rm"}]}
-            elif "registered-models/get" in self.path:
-                says = {"registered_model": {"name": "rm"}}
-            elif "model-versions/search" in self.path:
-                says = self.more("versions", lambda n: {"model_versions": [{"version": str(n)}]})
-            elif "artifacts?path" in self.path:
-                says = {"files": [{"path": f"d{i}", "is_dir": True} for i in range(100)] if self.kind == "folders" else []}
-            body = json.dumps(says or {}).encode()
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        do_POST = do_GET
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Answers)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    os.environ["QUERN_IMPORT_MOST"] = "950"
-    try:
-        for kind, part in (("experiments", "more than 950 things in one list"), ("empty", "1000 pages with nothing"), ("points", "more than 950 things in one list"),
-                           ("versions", "more than 950 things in one list"), ("folders", "more than 950 files and folders")):
-            Answers.kind, Answers.n = kind, 0
-            said = attempt("--from", f"http://127.0.0.1:{server.server_port}", "--data", work + "/endless-" + kind)
-            assert part in said and ("import.most" in said or kind == "empty"), said
-        Answers.kind = "none"
-        everything_same(quern("import", "mlflow", "--from", f"http://127.0.0.1:{server.server_port}", "--data", work + "/endless"))
-    finally:
-        del os.environ["QUERN_IMPORT_MOST"]
-        server.shutdown()
-        server.server_close()
-
-
-def unwilling(work):
-    """Servers that tell no spans, or the same page for ever: nothing counts as whole, and it ends."""
-    trace = {"trace_info": {"trace_location": {"mlflow_experiment": {"experiment_id": "1"}}, "state": "OK", "request_time": "2025-01-01T00:00:00Z",
-                            "tags": {"mlflow.trace.spansLocation": "TRACKING_STORE"}}}
-
-    class Answers(BaseHTTPRequestHandler):
-        token = ""
-        id = "tr-" + "a" * 32
-
-        def log_message(self, *args):
-            pass
-
-        def do_GET(self):
-            self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            busy = "/traces/get" in self.path
-            says = {"message": "busy"} if busy else {}
-            if "experiments/search" in self.path:
-                says = {"experiments": [{"experiment_id": "1", "name": "e", "lifecycle_stage": "active"}], "next_page_token": self.token}
-            elif "traces/search" in self.path:
-                says = {"traces": [{"trace_id": self.id}]}
-            elif "/traces/tr-" in self.path:
-                says = {"trace": trace}
-            body = json.dumps(says).encode()
-            self.send_response(503 if busy else 200)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        do_POST = do_GET
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Answers)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    url = f"http://127.0.0.1:{server.server_port}"
-    try:
-        for token, part in (("", "does not tell the spans"), ("again", "the same page for ever")):
-            Answers.token = token
-            p = subprocess.run([BIN, "import", "mlflow", "--from", url, "--data", work + "/unwilling"], capture_output=True, text=True, timeout=60)
-            assert p.returncode == 1 and part in p.stdout + p.stderr, p
-        Answers.token, Answers.id = "", None
-        p = subprocess.run([BIN, "import", "mlflow", "--from", url, "--data", work + "/unwilling"], capture_output=True, text=True, timeout=60)
-        assert p.returncode == 1 and "without an id" in p.stderr, p
-    finally:
-        server.shutdown()
-        server.server_close()
-
-
-def attempt(*args):
-    """Ends with 1 and a message, whatever it is."""
-    p = subprocess.run([BIN, "import", "mlflow", *args], capture_output=True, text=True, timeout=120)
-    assert p.returncode == 1 and "everything stands" not in p.stdout and "AddressSanitizer" not in p.stderr, p
-    return p.stdout + p.stderr
-
-
-def altered(work, name, *statements):
-    """A copy of the exported database after these statements, of which each may do what SQLite lets it."""
-    path = f"{work}/{name}.db"
-    shutil.copy(work + "/out.db", path)
-    db = sqlite3.connect(path)
-    for sql in statements:
-        db.execute(sql)
-    db.commit()
-    db.close()
-    return path
-
-
-def without_key(table):
-    """The table anew without types, keys and NOT NULL, so that it takes anything."""
-    return (f"ALTER TABLE {table} RENAME TO old_{table}", f"CREATE TABLE {table} AS SELECT * FROM old_{table}", f"DROP TABLE old_{table}")
-
-
-def odd_database(work):
-    """Files that no MLflow makes: each ends with what is wrong, and what is sound comes all the same."""
-    run = sqlite3.connect(work + "/out.db").execute("SELECT run_uuid FROM runs ORDER BY run_uuid").fetchall()[1][0]
-    # Ids that no order has would be read for ever; rows that no order leads to must be missed.
-    for name, sql, part in (
-            ("blob", f"UPDATE runs SET run_uuid = CAST('{run}' AS BLOB) WHERE run_uuid = '{run}'", "come in no order"),
-            ("null", f"UPDATE runs SET run_uuid = NULL WHERE run_uuid = '{run}'", "only 3 can be reached"),
-            ("nul", f"UPDATE runs SET run_uuid = run_uuid || char(0) || 'x' WHERE run_uuid = '{run}'", "NUL byte")):
-        said = attempt("--from", altered(work, name, *without_key("runs"), sql), "--data", f"{work}/odd-{name}")
-        assert part in said, said
-    said = attempt("--from", altered(work, "text-id", *without_key("experiments"), "UPDATE experiments SET experiment_id = 'x' WHERE experiment_id = 1"),
-                   "--data", work + "/odd-text-id")
-    assert "come in no order" in said, said
-    # A damaged thing is told, the others come.
-    path = altered(work, "texts", f"UPDATE runs SET name = CAST(x'ff41' AS TEXT) WHERE run_uuid = '{run}'",
-                   "UPDATE registered_models SET description = 'a' || char(0) || 'b'", "UPDATE spans SET content = '[1]'")
-    said = attempt("--from", path, "--artifacts", work + "/files", "--data", work + "/odd-texts")
-    rows = table(said)
-    assert f"run {run}: One of its texts is no UTF-8" in said and "registered model rm: One of its texts" in said, said
-    assert "a span has no form" in said.lower(), said
-    same((rows["runs"][0], rows["runs"][1], rows["runs"][-1], rows["logged models"][-1]), (4, 3, 1, 0), said)
-    with Server(data=work + "/odd-texts") as s:
-        same(len(ok(s.mlflow("runs/search", {"experiment_ids": ["1"], "run_view_type": "ALL"}))["runs"]), 3)
-    # Points: no key, infinite, twice.
-    path = altered(work, "points", *without_key("metrics"), f"INSERT INTO metrics (key, value, timestamp, run_uuid, step, is_nan) VALUES"
-                   f" ('inf', 9e999, 1, '{run}', 0, 0), ('inf', -9e999, 2, '{run}', 0, 0), ('inf', -9e999, 2, '{run}', 0, 0)")
-    everything_same(quern("import", "mlflow", "--from", path, "--artifacts", work + "/files", "--data", work + "/odd-points"))
-    with Server(data=work + "/odd-points") as s:
-        same([p["value"] for p in ok(s.get(A + f"metrics/get-history?run_id={run}&metric_key=inf"))["metrics"]],
-             [1.7976931348623157e308, -1.7976931348623157e308])
-    for i, key in enumerate(("NULL", "''", "x'00'", "CAST(x'fe' AS TEXT)")):
-        path = altered(work, "keys", *without_key("metrics"), f"UPDATE metrics SET key = {key} WHERE run_uuid = '{run}' AND key = 'odd'")
-        if i < 2:
-            everything_same(quern("import", "mlflow", "--from", path, "--data", f"{work}/odd-keys{i}"))
-            continue
-        said = attempt("--from", path, "--data", f"{work}/odd-keys{i}")
-        assert f"{run}: One of its texts" in said and table(said)["metric points"][-1] == 1, said
-    # Everything in another encoding is the same.
-    db = sqlite3.connect(work + "/wide.db")
-    db.execute("PRAGMA encoding = 'UTF-16le'")
-    for line in sqlite3.connect(work + "/out.db").iterdump():
-        db.execute(line) if line not in ("BEGIN TRANSACTION;", "COMMIT;") else None
-    db.commit()
-    same(db.execute("PRAGMA encoding").fetchone()[0], "UTF-16le")
-    db.close()
-    everything_same(quern("import", "mlflow", "--from", work + "/wide.db", "--artifacts", work + "/files", "--data", work + "/wide"))
-    everything_same(quern("import", "mlflow", "--from", work + "/out.db", "--artifacts", work + "/files", "--data", work + "/narrow"))
-    same(differences(served(work + "/narrow"), served(work + "/wide")), [], "after an import from UTF-16")
-    # A view may compute for ever.
-    for name in ("runs", "spans", "trace_tags"):
-        path = altered(work, "view-" + name, f"DROP TABLE {name}",
-                       f"CREATE VIEW {name} AS WITH RECURSIVE n(run_uuid) AS (SELECT 1 UNION ALL SELECT run_uuid + 1 FROM n) SELECT * FROM n")
-        assert f"'{name}' is no table" in attempt("--from", path, "--data", work + "/odd-view")
-    for name, part in (("tags", "refused a statement"), ("experiment_tags", "refused a statement"), ("runs", "no table 'runs'")):
-        said = attempt("--from", altered(work, "no-" + name, f"DROP TABLE {name}"), "--data", work + "/odd-no")
-        assert part in said, said
-    holder = sqlite3.connect(altered(work, "locked"), isolation_level=None)
-    holder.execute("BEGIN EXCLUSIVE")
-    said = attempt("--from", work + "/locked.db", "--data", work + "/odd-locked")
-    assert "Another program has locked it" in said, said
-    holder.close()
-    os.mkfifo(work + "/fifo.db")
-    assert "no regular file" in attempt("--from", f"sqlite:///{work}/fifo.db", "--data", work + "/odd-fifo")
-
-
-def first_schema(work):
-    """What MLflow had before it had data sets, aliases, logged models and traces (2.0)."""
-    path = altered(work, "first", *[f"DROP TABLE {t}" for t in (
-        "inputs", "input_tags", "datasets", "registered_model_aliases", "logged_model_metrics", "logged_model_params", "logged_model_tags",
-        "logged_models", "assessments", "spans", "trace_tags", "trace_request_metadata", "trace_info")],
-        "ALTER TABLE model_versions DROP COLUMN storage_location")
-    text = quern("import", "mlflow", "--from", path, "--artifacts", work + "/files", "--data", work + "/first")
-    everything_same(text)
-    same((table(text)["runs"][1], table(text)["versions"][0]), (4, 2), text)
-    path = altered(work, "zeroth", "ALTER TABLE experiments DROP COLUMN creation_time")
-    assert "db upgrade" in attempt("--from", path, "--data", work + "/zeroth")
 
 
 def changed_later(work):
@@ -708,14 +458,9 @@ def main():
     try:
         round_trip(work)
         live(work)
-        watched(work)
-        unwilling(work)
-        endless(work)
         cut_off(work)
         newer_schema(work)
         hostile(work, *mlruns(work))
-        odd_database(work)
-        first_schema(work)
         conflicts(work)
         said = genuine(work)
         changed_later(work)
