@@ -103,11 +103,28 @@ bool import_homeless(struct import *m, enum transfer_kind kind, struct ctx *c, c
 struct put_call {
     const struct handling *h;
     const void *thing;
+    bool good;
 };
 
 static int put_op(struct ctx *c, void *arg) {
     const struct put_call *p = arg;
     return p->h->put(c, p->thing);
+}
+
+/* Put and undone again, since an operation that fails leaves nothing. */
+static int try_op(struct ctx *c, void *arg) {
+    struct put_call *p = arg;
+    p->good = p->h->put(c, p->thing) >= 0;
+    return p->good ? fail(c, ERR_INTERNAL, "only tried") : -c->err.code;
+}
+
+/* Whether it would be put. What lies in an experiment cannot be tried, as that is not there. */
+static bool would_put(const struct import *m, struct ctx *c, struct put_call *call) {
+    if (call->h->kind != TRANSFER_EXPERIMENTS && call->h->kind != TRANSFER_MODELS)
+        return true;
+    if (db_write(m->o->db, c, try_op, call) != 0 && call->good)
+        err_clear(c);
+    return call->good;
 }
 
 /* 1 the same, 0 another or none (*there tells), negative. */
@@ -129,7 +146,7 @@ static int compare(const struct import *m, struct ctx *c, const struct handling 
 enum settled import_settle(struct import *m, struct ctx *c, const struct handling *h,
                            const void *thing, const char *what) {
     struct transfer_count *n = &m->report->kinds[h->kind];
-    struct put_call call = {h, thing};
+    struct put_call call = {.h = h, .thing = thing};
     bool there = false, now = false;
     int rc = compare(m, c, h, thing, &there);
     n->seen++;
@@ -137,6 +154,10 @@ enum settled import_settle(struct import *m, struct ctx *c, const struct handlin
         n->same++;
         n->equal++;
         return EQUAL;
+    }
+    if (rc == 0 && m->o->dry_run && !would_put(m, c, &call)) {
+        import_say(m, h->kind, what, c, import_why(c));
+        return REFUSED;
     }
     if (rc == 0 && m->o->dry_run) {
         n->fresh += !there;

@@ -389,6 +389,15 @@ def hostile(work, top, run, e):
 def conflicts(work):
     with Server(data=work + "/taken") as s:
         ok(s.mlflow("experiments/create", {"name": "mine"}))  # id 1, as in the source
+        ok(s.mlflow("registered-models/create", {"name": "rm"}))
+        for _ in range(3):
+            ok(s.mlflow("model-versions/create", {"name": "rm", "source": "runs:/x/y"}))
+        before = dump(s)
+    said = attempt("--from", work + "/out.db", "--artifacts", work + "/files", "--data", work + "/taken", "--dry-run")
+    for part in ("exists here with the name 'mine'", "its experiment 1 was not taken", "it has a version 3 here that the source has not"):
+        assert part in said, said
+    same(table(said)["experiments"][1:3], [1, 1], "the others could come:\n" + said)  # the deleted one; Default is in another form
+    same(served(work + "/taken"), before, "a dry run changes nothing")
     said = attempt("--from", work + "/out.db", "--artifacts", work + "/files", "--data", work + "/taken")
     assert "exists here with the name 'mine'" in said and "its experiment 1 was not taken" in said, said
     same([table(said)[k][1] for k in ("runs", "metric points", "logged models", "traces", "files")], [0] * 5, said)
