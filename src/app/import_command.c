@@ -32,11 +32,11 @@ static void say(void *arg, const char *line) {
 }
 
 static void print_report(const struct transfer_report *r, bool dry) {
-    printf("%-18s %12s %12s %12s %12s %12s %8s\n", "", "in source", dry ? "would add" : "added",
+    printf("%-20s %12s %12s %12s %12s %12s %8s\n", "", "in source", dry ? "would add" : "added",
            dry ? "would change" : "changed", "here before", dry ? "" : "proved equal", "faults");
     for (size_t i = 0; i < TRANSFER_KINDS; i++) {
         const struct transfer_count *k = &r->kinds[i];
-        printf("%-18s %12" PRId64, k->kind, k->seen);
+        printf("%-20s %12" PRId64, k->kind, k->seen);
         if (i == TRANSFER_VERSIONS || i == TRANSFER_SPANS || i == TRANSFER_ASSESSMENTS)
             printf(" %12s %12s %12s", "", "", "");
         else

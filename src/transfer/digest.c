@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "quern/base/arena.h"
 #include "quern/crypto/crypto.h"
 
 bool digest_equal(const struct digest *a, const struct digest *b) {
@@ -22,6 +23,11 @@ static void put_text(struct sha256 *s, const char *text) {
     put_i64(s, text ? (int64_t)strlen(text) : -1);
     if (text)
         sha256_add(s, text, strlen(text));
+}
+
+static void put_texts(struct sha256 *s, const char *const *texts, size_t n) {
+    for (size_t i = 0; i < n; i++)
+        put_text(s, texts[i]);
 }
 
 static void put_pairs(struct sha256 *s, const struct pairs *p) {
@@ -163,8 +169,7 @@ static void put_assessment(struct sha256 *s, const struct copy_assessment *a) {
     const char *texts[] = {a->id,        a->name,        a->kind,      a->value,
                            a->error,     a->span_id,     a->rationale, a->metadata,
                            a->overrides, a->source_type, a->source_id};
-    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
-        put_text(s, texts[i]);
+    put_texts(s, texts, ARRAY_LEN(texts));
     put_i64(s, a->valid);
     put_i64(s, a->created_ms);
     put_i64(s, a->updated_ms);
@@ -191,6 +196,54 @@ struct digest digest_trace(const struct copy_trace *t) {
     put_i64(s, (int64_t)t->nassessments);
     for (size_t i = 0; i < t->nassessments; i++)
         put_assessment(s, &t->assessments[i]);
+    return end(s);
+}
+
+struct digest digest_evaluation(const struct copy_evaluation *e) {
+    struct sha256 *s = sha256_new();
+    const char *texts[] = {e->id, e->name, e->digest, e->schema, e->created_by, e->updated_by};
+    put_texts(s, texts, ARRAY_LEN(texts));
+    put_i64(s, e->created_ms);
+    put_i64(s, e->updated_ms);
+    put_pairs(s, &e->tags);
+    put_i64(s, (int64_t)e->nexperiments);
+    for (size_t i = 0; i < e->nexperiments; i++)
+        put_i64(s, e->experiments[i]);
+    put_i64(s, (int64_t)e->nrecords);
+    for (size_t i = 0; i < e->nrecords; i++) {
+        const struct copy_record *r = &e->records[i];
+        const char *parts[] = {r->id,           r->inputs, r->tags,       r->outputs,
+                               r->expectations, r->source, r->created_by, r->updated_by};
+        put_texts(s, parts, ARRAY_LEN(parts));
+        put_i64(s, r->created_ms);
+        put_i64(s, r->updated_ms);
+    }
+    return end(s);
+}
+
+struct digest digest_scorer(const struct copy_scorer *in) {
+    struct sha256 *s = sha256_new();
+    put_text(s, in->id);
+    put_text(s, in->name);
+    put_i64(s, in->experiment);
+    put_i64(s, (int64_t)in->nversions);
+    for (size_t i = 0; i < in->nversions; i++) {
+        put_i64(s, in->versions[i].version);
+        put_i64(s, in->versions[i].created_ms);
+        put_text(s, in->versions[i].content);
+    }
+    return end(s);
+}
+
+struct digest digest_issue(const struct copy_issue *in) {
+    struct sha256 *s = sha256_new();
+    const char *texts[] = {in->id,         in->name,        in->description,
+                           in->status,     in->severity,    in->source_run,
+                           in->created_by, in->root_causes, in->categories};
+    put_texts(s, texts, ARRAY_LEN(texts));
+    put_i64(s, in->experiment);
+    put_i64(s, in->created_ms);
+    put_i64(s, in->updated_ms);
     return end(s);
 }
 

@@ -5,6 +5,7 @@
  * things run together; an absent text differs from an empty one. */
 #include <stdbool.h>
 
+#include "quern/genai/copy.h"
 #include "quern/registry/copy.h"
 #include "quern/trace/copy.h"
 #include "quern/tracking/copy.h"
@@ -19,6 +20,9 @@ struct digest digest_run(const struct copy_run *r);
 struct digest digest_model(const struct copy_model *m);
 /* Without last_version, which only grows. */
 struct digest digest_registered(const struct copy_registered *m);
+struct digest digest_evaluation(const struct copy_evaluation *e);
+struct digest digest_scorer(const struct copy_scorer *s);
+struct digest digest_issue(const struct copy_issue *i);
 struct digest digest_trace(const struct copy_trace *t);
 
 /* Points, as they come. */

@@ -328,7 +328,8 @@ static int take_traces(struct import *m) {
 void transfer_name_kinds(struct transfer_report *r) {
     static const char *const names[TRANSFER_KINDS] = {
         "experiments", "runs",   "metric points", "logged models", "registered models",
-        "versions",    "traces", "spans",         "assessments",   "files"};
+        "versions",    "traces", "spans",         "assessments",   "evaluation datasets",
+        "scorers",     "issues", "files"};
     *r = (struct transfer_report){0};
     for (size_t i = 0; i < TRANSFER_KINDS; i++)
         r->kinds[i].kind = names[i];
@@ -355,6 +356,7 @@ int transfer_import(struct ctx *c, const struct transfer_options *o, struct tran
     rc = rc < 0 ? rc : take_runs(&m);
     rc = rc < 0 ? rc : take_registered(&m);
     rc = rc < 0 ? rc : take_traces(&m);
+    rc = rc < 0 ? rc : import_genai(&m);
     out->outside = m.place.outside;
     place_close(&m.place);
     m.source->ops->close(m.source);

@@ -62,6 +62,8 @@ enum settled import_settle(struct import *m, struct ctx *c, const struct handlin
 
 /* The thing's files: `rel` below the operator's folder, or over the source's API; NULL: none. */
 void import_files(const struct import *m, struct ctx *c, const char *rel, const char *logical);
+/* Evaluation datasets, scorers and issues, in the end: they name experiments and runs. */
+int import_genai(struct import *m);
 /* All points of a run that was settled. */
 void import_points(struct import *m, const char *run_id, enum settled run);
 

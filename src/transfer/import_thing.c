@@ -40,6 +40,9 @@ int import_look(struct import *m, enum transfer_kind kind, struct ctx *from, int
         [TRANSFER_LOGGED_MODELS] = "logged model",
         [TRANSFER_MODELS] = "registered model",
         [TRANSFER_TRACES] = "trace",
+        [TRANSFER_EVALUATIONS] = "evaluation dataset",
+        [TRANSFER_SCORERS] = "scorer",
+        [TRANSFER_ISSUES] = "issue",
     };
     const char *word = words[kind];
     if (rc > 0 && !later)

@@ -270,10 +270,16 @@ static int rows(struct source *s, struct ctx *c, enum transfer_kind kind, int64_
         [TRANSFER_LOGGED_MODELS] = {EVERY("logged_models"), EVERY("logged_models") OF_EXPERIMENTS},
         [TRANSFER_MODELS] = {EVERY("registered_models"), EVERY("registered_models") OF_WORKSPACE},
         [TRANSFER_TRACES] = {EVERY("trace_info"), EVERY("trace_info") OF_EXPERIMENTS},
+        [TRANSFER_EVALUATIONS] = {EVERY("evaluation_datasets"),
+                                  EVERY("evaluation_datasets") OF_WORKSPACE},
+        [TRANSFER_SCORERS] = {EVERY("scorers"), EVERY("scorers") OF_EXPERIMENTS},
+        [TRANSFER_ISSUES] = {EVERY("issues"), EVERY("issues") OF_EXPERIMENTS},
     };
     *n = 0;
     if (!sql[kind].plain || (kind == TRANSFER_LOGGED_MODELS && !m->logged_models) ||
-        (kind == TRANSFER_TRACES && !m->traces))
+        (kind == TRANSFER_TRACES && !m->traces) ||
+        (kind == TRANSFER_EVALUATIONS && !m->evaluations) ||
+        (kind == TRANSFER_SCORERS && !m->scorers) || (kind == TRANSFER_ISSUES && !m->issues))
         return 0;
     return m->workspaces ? db_get_i64(c, sql[kind].spaced, n, NULL, "s", m->workspace)
                          : db_get_i64(c, sql[kind].plain, n, NULL, "");
@@ -298,6 +304,9 @@ static const struct source_ops ops = {.experiment = experiment,
                                       .model = mlflow_db_model,
                                       .registered = mlflow_db_registered,
                                       .trace = mlflow_db_trace,
+                                      .evaluation = mlflow_db_evaluation,
+                                      .scorer = mlflow_db_scorer,
+                                      .issue = mlflow_db_issue,
                                       .rows = rows,
                                       .close = close_db};
 
@@ -321,7 +330,9 @@ static int check_tables(struct ctx *c) {
                          " 'registered_model_tags', 'registered_model_aliases', 'model_versions',"
                          " 'model_version_tags', 'trace_info', 'trace_tags',"
                          " 'trace_request_metadata', 'entity_associations', 'spans',"
-                         " 'assessments') LIMIT 1",
+                         " 'assessments', 'evaluation_datasets', 'evaluation_dataset_tags',"
+                         " 'evaluation_dataset_records', 'scorers', 'scorer_versions', 'issues')"
+                         " LIMIT 1",
                          &name, "");
     return rc == 0 && name
                ? fail(c, ERR_INVALID, "It is no database of MLflow: '%s' is no table there.", name)
@@ -344,6 +355,9 @@ static int look(struct ctx *c, struct mlflow_db *m) {
     rc = rc ? rc : has(c, "entity_associations", "source_id", &m->links);
     rc = rc ? rc : has(c, "spans", "content", &m->spans);
     rc = rc ? rc : has(c, "assessments", "assessment_id", &m->assessments);
+    rc = rc ? rc : has(c, "evaluation_dataset_records", "outputs", &m->evaluations);
+    rc = rc ? rc : has(c, "scorer_versions", "serialized_scorer", &m->scorers);
+    rc = rc ? rc : has(c, "issues", "categories", &m->issues);
     if (rc == 0 && !runs)
         rc = fail(c, ERR_INVALID, "It is no database of MLflow: there is no table 'runs'.");
     if (rc == 0 && !times)

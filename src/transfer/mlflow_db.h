@@ -16,12 +16,17 @@ struct mlflow_db {
     bool workspaces, logged_models, storage; /* storage: versions have storage_location */
     bool inputs, aliases;
     bool traces, previews, promoted, links, spans, assessments; /* what traces have */
+    bool evaluations, scorers, issues;
 };
 
 int mlflow_db_model(struct source *s, struct ctx *c, const char *after, struct copy_model *out);
 int mlflow_db_registered(struct source *s, struct ctx *c, const char *after,
                          struct copy_registered *out);
 int mlflow_db_trace(struct source *s, struct ctx *c, const char *after, struct copy_trace *out);
+int mlflow_db_evaluation(struct source *s, struct ctx *c, const char *after,
+                         struct copy_evaluation *out);
+int mlflow_db_scorer(struct source *s, struct ctx *c, const char *after, struct copy_scorer *out);
+int mlflow_db_issue(struct source *s, struct ctx *c, const char *after, struct copy_issue *out);
 /* A column's text, NULL for NULL. One that is no UTF-8 or has a NUL in it is told in the context.
  */
 const char *mlflow_db_maybe(struct ctx *c, struct stmt *st, int col);

@@ -6,6 +6,7 @@
  * when there is none, negative on failure; ERR_INVALID, ERR_TOO_LARGE and ERR_NOT_FOUND with the
  * id set: this one cannot be had, but those behind it can. */
 #include "quern/base/buf.h"
+#include "quern/genai/copy.h"
 #include "quern/registry/copy.h"
 #include "quern/trace/copy.h"
 #include "quern/tracking/copy.h"
@@ -31,6 +32,11 @@ struct source_ops {
     int (*registered)(struct source *s, struct ctx *c, const char *after,
                       struct copy_registered *out);
     int (*trace)(struct source *s, struct ctx *c, const char *after, struct copy_trace *out);
+    /* NULL where the source has none or does not tell. */
+    int (*evaluation)(struct source *s, struct ctx *c, const char *after,
+                      struct copy_evaluation *out);
+    int (*scorer)(struct source *s, struct ctx *c, const char *after, struct copy_scorer *out);
+    int (*issue)(struct source *s, struct ctx *c, const char *after, struct copy_issue *out);
     /* How many there are without looking at any; NULL where nothing counts them. */
     int (*rows)(struct source *s, struct ctx *c, enum transfer_kind kind, int64_t *n);
     void (*close)(struct source *s);

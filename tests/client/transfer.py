@@ -61,9 +61,9 @@ def table(text):
     rows = {}
     for line in text.splitlines():
         words = line.split()
-        name = line[:18].strip()
+        name = line[:20].strip()
         if name and words and words[-1].isdigit() and not line.startswith("  "):
-            rows[name] = [int(w) for w in line[18:].split() if w.isdigit()]
+            rows[name] = [int(w) for w in line[20:].split() if w.isdigit()]
     return rows
 
 
