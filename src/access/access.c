@@ -116,12 +116,16 @@ static int identify(struct ctx *c, struct access *a) {
                 "'quern token create'), or set MLFLOW_TRACKING_TOKEN.");
 }
 
-/* Rooms that hold every change against the run of the caller's token (access_check_run). Anything
- * else that changes something is closed to such a token, so that a new door is closed to it, too.
- */
+/* Rooms that hold every change against the run of the caller's token (access_check_run), or against
+ * its experiment. Anything else that changes something is closed to such a token, so that a new
+ * door is closed to it, too. */
 static bool heeds_run_tokens(const struct route *row) {
-    return str_starts(row->id, "tracking.") || str_starts(row->id, "artifact.") ||
-           str_starts(row->id, "registry.");
+    static const char *const rooms[] = {"tracking.", "artifact.", "registry.", "trace.",
+                                        "datasets."};
+    bool heeds = false;
+    for (size_t i = 0; i < ARRAY_LEN(rooms); i++)
+        heeds = heeds || str_starts(row->id, rooms[i]);
+    return heeds;
 }
 
 static int permit(struct ctx *c, const struct route *row) {

@@ -135,6 +135,7 @@ static int write_spans(struct ctx *c, void *arg) {
     struct intake *in = arg;
     int rc = experiment_for_write(c, in->experiment_id, &in->experiment, &in->location);
     rc = rc ? rc : trace_writer_check(c, in->experiment);
+    rc = rc == 0 && in->run_id ? access_check_run(c, in->run_id) : rc;
     for (size_t from = 0, to; from < in->n && rc == 0; from = to) {
         for (to = from + 1; to < in->n && str_eq(in->spans[to].trace_id, in->spans[from].trace_id);)
             to++;

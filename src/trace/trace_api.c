@@ -229,9 +229,9 @@ SHAPE(in_trace_link_run, "LinkTracesToRun", struct link_run,
 int api_trace_link_run(struct ctx *c, const void *in, void *out) {
     const struct link_run *l = in;
     struct trace_info t;
-    int rc = 0;
+    int rc = access_check_run(c, l->run_id);
     (void)out;
-    if (l->trace_ids.n > LINK_MAX)
+    if (rc == 0 && l->trace_ids.n > LINK_MAX)
         return fail_field(c, ERR_INVALID, "trace_ids",
                           "Cannot link more than %d traces to a run in a single request. Provided "
                           "%zu traces.",

@@ -249,8 +249,8 @@ OWN = re.compile(r"^(ops\.(system|metrics)|access\.(whoami|principals\.list)|inf
                  r"index)|.*\.search|.*\.search_get|.*search_datasets|.*\.list|lineage\.nodes|"
                  r"tracking\.server_info|artifact\.proxy\.(delete|upload|list)|"
                  r"tracking\.metrics\.history.*|artifact\.proxy\.(mpu-create|presigned)|side_door\..*|"
-                 # Lists of what is found, and links of no traces.
-                 r"tracking\.(runs\.find|experiments\.runs)|trace\.(search_v2|batch|batch_infos|link_run)|"
+                 # Lists of what is found, links of no traces; what is not there is deleted already.
+                 r"tracking\.(runs\.find|experiments\.runs)|trace\.(search_v2|batch|batch_infos|link_run)|datasets\.delete|"
                  r"access\.(users|user-permissions)\.current)$")
 # Making something of a name that the other project uses, too, is anybody's right; a step may make
 # the model whose version it registers.
@@ -407,6 +407,36 @@ def tokens_of_runs(s, doc, root, own, other):
                                            "source_run_id": tracking}).json["model"]["info"]
         step("PUT", "/api/2.0/mlflow-artifacts/artifacts/"
              + lm["artifact_uri"].removeprefix("mlflow-artifacts:/") + "/MLmodel", b"x", raw=True)
+        span = {"traceId": "ab" * 16, "spanId": "cd" * 8, "name": "s", "startTimeUnixNano": "1"}
+        spans = json.dumps({"resourceSpans": [{"scopeSpans": [{"spans": [span]}]}]}).encode()
+        headers = {"Content-Type": "application/json", "x-mlflow-experiment-id": info["experiment_id"]}
+        a = s.request("POST", "/v1/traces", spans, {**step.headers, **headers}, raw=True)
+        if a.status != 200:
+            complain("a run's token may not trace in its experiment", a)
+        a = s.request("POST", "/v1/traces", spans.replace(b"cdcd", b"cdce"), {**step.headers, **headers, "x-mlflow-run-id": own["same"]["run"]}, raw=True)
+        if a.status != 403:
+            complain("a run's token links traces to another run", a)
+        datasets = "/api/3.0/mlflow/datasets/"
+        made = step("POST", datasets + "create", {"name": "d", "experiment_ids": [info["experiment_id"]]}).json["dataset"]["dataset_id"]
+        step("POST", datasets + made + "/records", {"records": '[{"inputs": {"q": 1}}]'})
+        for b in (own, other):
+            for experiments in ([b[k]["experiment"] for k in b if k != "mark"], []):
+                a = step("POST", datasets + "create", {"name": "d", "experiment_ids": experiments}, want=None)
+                if a.status < 400:
+                    complain(f"a run's token makes a dataset of {experiments}", a)
+                if b is other:
+                    continue
+                theirs = root("POST", datasets + "create", {"name": "d", "experiment_ids": experiments}).json["dataset"]["dataset_id"]
+                for method, path, body in (("DELETE", "", None), ("PATCH", "/tags", {"tags": "{}"}), ("POST", "/records", {"records": "[]"})):
+                    a = step(method, datasets + theirs + path, body, want=None)
+                    if a.status != 403:
+                        complain(f"a run's token may {method} {path} of a dataset of {experiments}", a)
+            for k in b:
+                if k == "mark":
+                    continue
+                a = s.request("POST", "/v1/traces", spans.replace(b"abab", b"abac"), {**step.headers, **headers, "x-mlflow-experiment-id": b[k]["experiment"]}, raw=True)
+                if a.status < 400:
+                    complain(f"a run's token traces in {b[k]['experiment']}", a)
         before = snapshot(root, own)
         # anything else of the same project, and of another: no
         tried = 0
@@ -417,7 +447,7 @@ def tokens_of_runs(s, doc, root, own, other):
                 for op, method, path, body in attempts(doc, values_of(b)):
                     if op["x-quern-permission"] in ("public", "read"):
                         continue
-                    if "artifact.proxy.mpu" in op["operationId"] or op["operationId"] in CREATES:
+                    if "artifact.proxy.mpu" in op["operationId"] or op["operationId"] in (*CREATES, "datasets.delete"):
                         continue
                     a = step(method, path, body, want=None)
                     tried += 1
