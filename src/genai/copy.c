@@ -106,7 +106,8 @@ static int get_records(struct ctx *c, int64_t row, struct copy_evaluation *out) 
     struct stmt *st = db_query(c,
                                "SELECT record_id, inputs, tags, outputs, expectations, source,"
                                " created_by, updated_by, created_ms, updated_ms"
-                               " FROM evaluation_record WHERE dataset = ? ORDER BY id",
+                               " FROM evaluation_record WHERE dataset = ?"
+                               " ORDER BY created_ms, record_id",
                                "i", row);
     size_t cap = 0;
     int rc;
@@ -150,6 +151,15 @@ int evaluation_copy_get(struct ctx *c, const char *id, struct copy_evaluation *o
     rc = rc < 0 ? rc : get_experiments(c, row, out);
     rc = rc < 0 ? rc : get_records(c, row, out);
     return rc < 0 ? rc : 1;
+}
+
+int evaluation_copy_out(struct ctx *c, const char *after, struct copy_evaluation *out) {
+    char *id = NULL;
+    int rc = db_get_text(c,
+                         "SELECT dataset_id FROM evaluation_dataset WHERE dataset_id > ?"
+                         " AND project_id = ? ORDER BY dataset_id LIMIT 1",
+                         &id, "si", after, c->project);
+    return rc != 0 || !id ? rc : evaluation_copy_get(c, id, out);
 }
 
 /* ------------------------------------------------------------------ scorers */
@@ -203,6 +213,16 @@ int scorer_copy_get(struct ctx *c, const char *id, struct copy_scorer *out) {
     return rc < 0 ? rc : 1;
 }
 
+int scorer_copy_out(struct ctx *c, const char *after, struct copy_scorer *out) {
+    char *id = NULL;
+    int rc = db_get_text(c,
+                         "SELECT s.scorer_id FROM scorer s JOIN experiment e"
+                         " ON e.id = s.experiment_id WHERE s.scorer_id > ? AND e.project_id = ?"
+                         " ORDER BY s.scorer_id LIMIT 1",
+                         &id, "si", after, c->project);
+    return rc != 0 || !id ? rc : scorer_copy_get(c, id, out);
+}
+
 /* ------------------------------------------------------------------ issues */
 
 int issue_copy_in(struct ctx *c, const struct copy_issue *in) {
@@ -243,4 +263,11 @@ int issue_copy_get(struct ctx *c, const char *id, struct copy_issue *out) {
     }
     stmt_end(st);
     return rc;
+}
+
+int issue_copy_count(struct ctx *c, int64_t *n) {
+    return db_get_i64(c,
+                      "SELECT count(*) FROM issue i JOIN experiment e ON e.id = i.experiment_id"
+                      " WHERE e.project_id = ?",
+                      n, NULL, "i", c->project);
 }

@@ -146,6 +146,28 @@ static int trace_put(struct export *x, struct ctx *c, const void *thing) {
     return mlflow_put_trace(&x->out, t);
 }
 
+static int evaluation_next(struct ctx *c, const char *after, void *thing) {
+    return evaluation_copy_out(c, after, thing);
+}
+static const char *evaluation_id(struct arena *a, const void *thing) {
+    return arena_strdup(a, ((const struct copy_evaluation *)thing)->id);
+}
+static int evaluation_put(struct export *x, struct ctx *c, const void *thing) {
+    (void)c;
+    return mlflow_put_evaluation(&x->out, thing);
+}
+
+static int scorer_next(struct ctx *c, const char *after, void *thing) {
+    return scorer_copy_out(c, after, thing);
+}
+static const char *scorer_id(struct arena *a, const void *thing) {
+    return arena_strdup(a, ((const struct copy_scorer *)thing)->id);
+}
+static int scorer_put(struct export *x, struct ctx *c, const void *thing) {
+    (void)c;
+    return mlflow_put_scorer(&x->out, thing);
+}
+
 /* Runs before the models' metrics that name them. */
 const struct kind export_kinds[EXPORT_KINDS] = {
     {TRANSFER_EXPERIMENTS, experiment_next, experiment_put, experiment_id,
@@ -155,6 +177,9 @@ const struct kind export_kinds[EXPORT_KINDS] = {
     {TRANSFER_MODELS, registered_next, registered_put, registered_id,
      sizeof(struct copy_registered)},
     {TRANSFER_TRACES, trace_next, trace_put, trace_id, sizeof(struct copy_trace)},
+    {TRANSFER_EVALUATIONS, evaluation_next, evaluation_put, evaluation_id,
+     sizeof(struct copy_evaluation)},
+    {TRANSFER_SCORERS, scorer_next, scorer_put, scorer_id, sizeof(struct copy_scorer)},
 };
 
 static int put_all(struct export *x, const struct kind *k) {
@@ -192,6 +217,23 @@ static int put_all(struct export *x, const struct kind *k) {
 
 /* ------------------------------------------------------------------ all */
 
+/* Their table came with a later revision, for which all others would have to be of another form. */
+static int tell_issues(struct export *x) {
+    int64_t n = 0;
+    struct ctx c;
+    ctx_begin(&c);
+    c.project = x->o->project;
+    int rc = db_read_begin(x->o->db, &c);
+    if (rc == 0) {
+        rc = issue_copy_count(&c, &n);
+        db_read_end(&c);
+    }
+    if (rc == 0 && n && x->o->say)
+        x->o->say(x->o->arg, arena_printf(c.arena, "%lld issues stay behind", (long long)n));
+    ctx_end(&c);
+    return rc;
+}
+
 static int write_file(struct export *x, struct ctx *c) {
     int rc = db_foreign_open(&x->out, x->o->to, true);
     rc = rc ? rc : mlflow_schema_create(&x->out);
@@ -219,6 +261,7 @@ int transfer_export(struct ctx *c, const struct transfer_options *o, struct tran
                  ? fail(c, ERR_INVALID, "The folder %s cannot be opened.", o->artifacts)
                  : 0;
     rc = rc ? rc : write_file(&x, c);
+    rc = rc ? rc : tell_issues(&x);
     rc = rc ? rc : mlflow_db_open(c, o->to, NULL, &source);
     for (size_t i = 0; i < EXPORT_KINDS && rc >= 0; i++)
         rc = export_prove(&x, source, &export_kinds[i]);

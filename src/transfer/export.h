@@ -29,7 +29,7 @@ struct kind {
     size_t size;
 };
 
-#define EXPORT_KINDS 5
+#define EXPORT_KINDS 7
 extern const struct kind export_kinds[EXPORT_KINDS]; /* in the order of writing */
 
 /* Everything of the new file against what stands here; negative when it cannot be read. */

@@ -27,11 +27,9 @@ static int points_equal(struct proof *p, struct ctx *c, const char *id, int64_t 
     return rc < 0 ? rc : digest_equal(&x, &y);
 }
 
-/* What MLflow's tables can hold of a trace: no links to further runs at that revision, no kind of a
- * span. */
-static int as_kept(struct ctx *c, struct copy_trace *ours, const struct copy_trace *theirs) {
+/* What MLflow's tables can hold of a trace: no kind of a span. */
+static int as_kept(struct ctx *c, struct copy_trace *ours) {
     int rc = 0;
-    ours->runs = theirs->runs;
     for (size_t i = 0; i < ours->nspans && rc == 0; i++)
         rc = span_from_mlflow(c, span_to_mlflow(c, &ours->spans[i]), &ours->spans[i]);
     return rc < 0 ? rc : 1;
@@ -69,12 +67,22 @@ static int prove_one(struct proof *p, struct ctx *c, struct ctx *s, const struct
         b = rc > 0 ? digest_registered(&e) : a;
         r->kinds[TRANSFER_VERSIONS].equal +=
             rc > 0 && digest_equal(&a, &b) ? (int64_t)t->nversions : 0;
+    } else if (k->kind == TRANSFER_EVALUATIONS) {
+        struct copy_evaluation e;
+        rc = evaluation_copy_get(c, ((const struct copy_evaluation *)theirs)->id, &e);
+        a = digest_evaluation(theirs);
+        b = rc > 0 ? digest_evaluation(&e) : a;
+    } else if (k->kind == TRANSFER_SCORERS) {
+        struct copy_scorer e;
+        rc = scorer_copy_get(c, ((const struct copy_scorer *)theirs)->id, &e);
+        a = digest_scorer(theirs);
+        b = rc > 0 ? digest_scorer(&e) : a;
     } else {
         struct copy_trace e;
         const struct copy_trace *t = theirs;
         rc = trace_copy_get(c, t->id, &e);
         if (rc > 0)
-            rc = as_kept(c, &e, t);
+            rc = as_kept(c, &e);
         a = digest_trace(t);
         b = rc > 0 ? digest_trace(&e) : a;
         bool same = rc > 0 && digest_equal(&a, &b);
@@ -99,6 +107,10 @@ static int source_next(struct proof *p, struct ctx *s, const struct kind *k, con
         return p->source->ops->model(p->source, s, after, thing);
     case TRANSFER_MODELS:
         return p->source->ops->registered(p->source, s, after, thing);
+    case TRANSFER_EVALUATIONS:
+        return p->source->ops->evaluation(p->source, s, after, thing);
+    case TRANSFER_SCORERS:
+        return p->source->ops->scorer(p->source, s, after, thing);
     default:
         return p->source->ops->trace(p->source, s, after, thing);
     }

@@ -252,5 +252,5 @@ int mlflow_put_trace(struct ctx *c, const struct copy_trace *t) {
         rc = put_span(c, t, &t->spans[i]);
     for (size_t i = 0; i < t->nassessments && rc >= 0; i++)
         rc = put_assessment(c, t->id, &t->assessments[i]);
-    return rc < 0 ? rc : 0;
+    return rc < 0 ? rc : mlflow_put_links(c, t);
 }

@@ -168,6 +168,67 @@ static const char *const statements[] = {
     "CREATE INDEX index_spans_experiment_id_status_type ON spans (experiment_id, status, type)",
     "CREATE INDEX index_spans_experiment_id_type_status ON spans (experiment_id, type, status)",
     "CREATE INDEX index_spans_experiment_id_duration ON spans (experiment_id, duration_ns)",
+
+    "CREATE TABLE entity_associations (association_id VARCHAR(36) NOT NULL,"
+    " source_type VARCHAR(36) NOT NULL, source_id VARCHAR(36) NOT NULL,"
+    " destination_type VARCHAR(36) NOT NULL, destination_id VARCHAR(36) NOT NULL,"
+    " created_time BIGINT, CONSTRAINT entity_associations_pk PRIMARY KEY (source_type, source_id,"
+    " destination_type, destination_id))",
+    "CREATE INDEX index_entity_associations_association_id ON entity_associations"
+    " (association_id)",
+    "CREATE INDEX index_entity_associations_reverse_lookup ON entity_associations"
+    " (destination_type, destination_id, source_type, source_id)",
+
+    "CREATE TABLE webhooks (webhook_id VARCHAR(256) NOT NULL, name VARCHAR(256) NOT NULL,"
+    " description VARCHAR(1000), url VARCHAR(500) NOT NULL,"
+    " status VARCHAR(20) DEFAULT 'ACTIVE' NOT NULL, secret VARCHAR(1000),"
+    " creation_timestamp BIGINT, last_updated_timestamp BIGINT, deleted_timestamp BIGINT,"
+    " CONSTRAINT webhook_pk PRIMARY KEY (webhook_id))",
+    "CREATE INDEX idx_webhooks_status ON webhooks (status)",
+    "CREATE INDEX idx_webhooks_name ON webhooks (name)",
+    "CREATE TABLE webhook_events (webhook_id VARCHAR(256) NOT NULL, entity VARCHAR(50) NOT NULL,"
+    " action VARCHAR(50) NOT NULL, CONSTRAINT webhook_event_pk PRIMARY KEY (webhook_id, entity,"
+    " action), FOREIGN KEY (webhook_id) REFERENCES webhooks (webhook_id) ON DELETE CASCADE)",
+    "CREATE INDEX idx_webhook_events_entity ON webhook_events (entity)",
+    "CREATE INDEX idx_webhook_events_action ON webhook_events (action)",
+    "CREATE INDEX idx_webhook_events_entity_action ON webhook_events (entity, action)",
+
+    "CREATE TABLE scorers (experiment_id INTEGER NOT NULL, scorer_name VARCHAR(256) NOT NULL,"
+    " scorer_id VARCHAR(36) NOT NULL, CONSTRAINT scorer_pk PRIMARY KEY (scorer_id),"
+    " CONSTRAINT fk_scorers_experiment_id FOREIGN KEY (experiment_id) " EXPERIMENTS
+    " ON DELETE CASCADE)",
+    "CREATE UNIQUE INDEX index_scorers_experiment_id_scorer_name ON scorers (experiment_id,"
+    " scorer_name)",
+    "CREATE TABLE scorer_versions (scorer_id VARCHAR(36) NOT NULL,"
+    " scorer_version INTEGER NOT NULL, serialized_scorer TEXT NOT NULL, creation_time BIGINT,"
+    " CONSTRAINT scorer_version_pk PRIMARY KEY (scorer_id, scorer_version),"
+    " CONSTRAINT fk_scorer_versions_scorer_id FOREIGN KEY (scorer_id) REFERENCES scorers"
+    " (scorer_id) ON DELETE CASCADE)",
+    "CREATE INDEX index_scorer_versions_scorer_id ON scorer_versions (scorer_id)",
+
+    "CREATE TABLE evaluation_datasets (dataset_id VARCHAR(36) NOT NULL,"
+    " name VARCHAR(255) NOT NULL, schema TEXT, profile TEXT, digest VARCHAR(64),"
+    " created_time BIGINT, last_update_time BIGINT, created_by VARCHAR(255),"
+    " last_updated_by VARCHAR(255), CONSTRAINT evaluation_datasets_pk PRIMARY KEY (dataset_id))",
+    "CREATE INDEX index_evaluation_datasets_name ON evaluation_datasets (name)",
+    "CREATE INDEX index_evaluation_datasets_created_time ON evaluation_datasets (created_time)",
+    "CREATE TABLE evaluation_dataset_tags (dataset_id VARCHAR(36) NOT NULL,"
+    " \"key\" VARCHAR(255) NOT NULL, value VARCHAR(5000), CONSTRAINT evaluation_dataset_tags_pk"
+    " PRIMARY KEY (dataset_id, \"key\"), CONSTRAINT fk_evaluation_dataset_tags_dataset_id"
+    " FOREIGN KEY (dataset_id) REFERENCES evaluation_datasets (dataset_id) ON DELETE CASCADE)",
+    "CREATE INDEX index_evaluation_dataset_tags_dataset_id ON evaluation_dataset_tags"
+    " (dataset_id)",
+    "CREATE TABLE evaluation_dataset_records (dataset_record_id VARCHAR(36) NOT NULL,"
+    " dataset_id VARCHAR(36) NOT NULL, inputs JSON NOT NULL, expectations JSON, tags JSON,"
+    " source JSON, source_id VARCHAR(36), source_type VARCHAR(255), created_time BIGINT,"
+    " last_update_time BIGINT, created_by VARCHAR(255), last_updated_by VARCHAR(255),"
+    " input_hash VARCHAR(64) NOT NULL, outputs JSON,"
+    " CONSTRAINT evaluation_dataset_records_pk PRIMARY KEY (dataset_record_id),"
+    " CONSTRAINT fk_evaluation_dataset_records_dataset_id FOREIGN KEY (dataset_id) REFERENCES"
+    " evaluation_datasets (dataset_id) ON DELETE CASCADE,"
+    " CONSTRAINT unique_dataset_input UNIQUE (dataset_id, input_hash))",
+    "CREATE INDEX index_evaluation_dataset_records_dataset_id ON evaluation_dataset_records"
+    " (dataset_id)",
 };
 
 int mlflow_schema_create(struct ctx *c) {

@@ -4,7 +4,7 @@
 /* Mlflow schema: the tables that an export fills, at the revision of MLflow's own migrations that
  * first had all of them. "mlflow db upgrade" brings them to any later one; that is also why names
  * of constraints are MLflow's. */
-#define MLFLOW_REVISION "a1b2c3d4e5f6"
+#define MLFLOW_REVISION "3da73c924c2f"
 
 struct ctx;
 

@@ -112,6 +112,14 @@ def fill(s):
                                                                                               "value": '{"a": [1]}'}})):
         ok(s.post(f"/api/3.0/mlflow/traces/{tid}/assessments", {"assessment": {
             "assessment_name": kind, "source": {"source_type": "HUMAN", "source_id": "me"}, kind: value, "metadata": {"m": "1"}}}))
+    ok(s.mlflow("traces/link-to-run", {"trace_ids": [tid], "run_id": runs[2]}))
+    d = ok(s.post("/api/3.0/mlflow/datasets/create", {"name": "qa", "experiment_ids": [e, "0"], "tags": '{"t": "ü"}'}))["dataset"]["dataset_id"]
+    ok(s.post(f"/api/3.0/mlflow/datasets/{d}/records", {"records": json.dumps([
+        {"inputs": {"q": "wörum?", "z": {"b": 1, "a": [None, True]}}, "outputs": "yes", "expectations": {"n": 0.1}, "tags": {"mlflow.user": "ann"}},
+        {"inputs": {"q": 2}, "outputs": None, "source": {"source_type": "TRACE", "source_data": {"trace_id": tid}}}])}))
+    scorer = json.dumps({"name": "right", "mlflow_version": "3.17.2", "serialization_version": 1, "builtin_scorer_class": "Safety", "builtin_scorer_pydantic_data": {}})
+    for _ in range(2):
+        ok(s.post("/api/3.0/mlflow/scorers/register", {"experiment_id": e, "name": "right", "serialized_scorer": scorer}))
     ok(s.mlflow("experiments/delete", {"experiment_id": gone}))
     return e
 
@@ -155,6 +163,28 @@ def dump(s):
     return {k: v if isinstance(v, bytes) else sort_lists(v) for k, v in out.items()}
 
 
+def dump_evaluation(s):
+    """Evaluation datasets, scorers, and the traces of each run."""
+    out = {}
+    every = "/api/3.0/mlflow/"
+    ids = [x["experiment_id"] for x in ok(s.mlflow("experiments/search", {"max_results": 1000}))["experiments"]]
+    for d in ok(s.post(every + "datasets/search", {})).get("datasets", []):
+        where = every + "datasets/" + d["dataset_id"]
+        out["dataset", d["dataset_id"]] = (d, ok(s.get(where + "/experiment-ids")),
+                                             # MLflow keeps no order of what came in the same millisecond.
+                                             sorted(json.loads(ok(s.get(where + "/records"))["records"]), key=lambda r: r["dataset_record_id"]))
+    for e in ids:
+        for v in ok(s.get(every + f"scorers/list?experiment_id={e}")).get("scorers", []):
+            out["scorer", v["scorer_id"]] = ok(s.get(every + f"scorers/versions?experiment_id={e}&name={v['scorer_name']}"))
+    for r in ok(s.mlflow("runs/search", {"experiment_ids": ids}))["runs"]:
+        rid = r["info"]["run_id"]
+        out["traces", rid] = [t["trace_id"] for t in ok(s.post(every + "traces/search", {
+            "locations": [{"type": "MLFLOW_EXPERIMENT", "mlflow_experiment": {"experiment_id": r["info"]["experiment_id"]}}],
+            "filter": f"attributes.run_id = '{rid}'"})).get("traces", [])]
+    assert sum(map(len, (out[k] for k in out if k[0] == "traces"))) == 1 and {k[0] for k in out} == {"dataset", "scorer", "traces"}, out
+    return out
+
+
 def differences(a, b, path=""):
     """Where two trees differ, leaf by leaf."""
     if isinstance(a, dict) and isinstance(b, dict):
@@ -172,7 +202,7 @@ def served(data):
 def round_trip(work):
     with Server(data=work + "/one") as s:
         fill(s)
-        first = dump(s)
+        first, evaluated = dump(s), dump_evaluation(s)
     assert len(first) > 20, first.keys()
     def small():  # a disk that ends soon
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
@@ -194,6 +224,8 @@ def round_trip(work):
     for kind in ("experiments", "runs", "metric points", "logged models", "registered models", "traces", "files"):
         same(rows[kind][1:3], [0, 0], f"a second import changed {kind}:\n{again}")
     same(differences(first, served(work + "/two")), [], "after export and import")
+    with Server(data=work + "/two") as s:
+        same(differences(evaluated, dump_evaluation(s)), [], "evaluation after export and import")
     with Server(data=work + "/two") as s:  # numbers that were spent are not given again
         same(ok(s.mlflow("model-versions/create", {"name": "rm", "source": "runs:/x/y"}))["model_version"]["version"], "4")
 
@@ -248,7 +280,8 @@ def newer_schema(work):
     """Columns that later revisions of MLflow have: workspaces, names and sums of traces in columns."""
     shutil.copy(work + "/out.db", work + "/newer.db")
     db = sqlite3.connect(work + "/newer.db")
-    for t in ("experiments", "registered_models", "model_versions", "registered_model_tags", "model_version_tags", "registered_model_aliases"):
+    for t in ("experiments", "registered_models", "model_versions", "registered_model_tags", "model_version_tags", "registered_model_aliases",
+              "evaluation_datasets"):
         db.execute(f"ALTER TABLE {t} ADD COLUMN workspace VARCHAR(63) DEFAULT 'default' NOT NULL")
     for c in ("trace_name VARCHAR(4096)", "session_id VARCHAR(250)", "input_tokens BIGINT", "output_tokens BIGINT", "total_tokens BIGINT"):
         db.execute(f"ALTER TABLE trace_info ADD COLUMN {c}")

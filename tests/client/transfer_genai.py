@@ -32,10 +32,8 @@ DATASET, SCORER, ISSUE = "d-" + "1" * 32, "00000000-0000-4000-8000-000000000001"
 
 def fill(path, experiment, run):
     db = sqlite3.connect(path)
-    if not db.execute("SELECT 1 FROM sqlite_master WHERE name = 'entity_associations'").fetchone():
-        db.execute("CREATE TABLE entity_associations (association_id VARCHAR(36), source_type VARCHAR(36), source_id VARCHAR(36), destination_type VARCHAR(36),"
-                   " destination_id VARCHAR(36), created_time BIGINT)")
     for sql in TABLES:
+        db.execute("DROP TABLE IF EXISTS " + sql.split()[2])
         db.execute(sql)
     db.execute("INSERT INTO evaluation_datasets VALUES (?, 'qa', '{\"inputs\": {\"q\": \"string\"}}', '{\"num_records\": 3}', 'abcd1234', 5, 6, 'ann', NULL)", (DATASET,))
     db.execute("INSERT INTO evaluation_dataset_tags VALUES (?, 'team', 'mł')", (DATASET,))

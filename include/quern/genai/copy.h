@@ -3,8 +3,9 @@
 #define QUERN_GENAI_COPY_H
 /* Copy: whole evaluation datasets, scorers and issues with their ids and times, for moving data in
  * (quern/tracking/copy.h says how copies work). Their experiments must be here before. What is here
- * already is replaced; ERR_CONFLICT when the id is another project's. `get`: 1 with the thing, 0
- * when there is none. Parts that are JSON are texts of it and kept as they are. */
+ * already is replaced; ERR_CONFLICT when the id is another project's. `get` and
+ * `out` (the one behind that id, "" at first): 1 with the thing, 0 when there is none. Parts that
+ * are JSON are texts of it and kept as they are. */
 #include <stddef.h>
 #include <stdint.h>
 
@@ -26,10 +27,11 @@ struct copy_evaluation {
     struct pairs tags;    /* by key */
     int64_t *experiments; /* ascending */
     size_t nexperiments;
-    struct copy_record *records; /* as they came */
+    struct copy_record *records; /* by creation, then id */
     size_t nrecords;
 };
 int evaluation_copy_in(struct ctx *c, const struct copy_evaluation *in);
+int evaluation_copy_out(struct ctx *c, const char *after, struct copy_evaluation *out);
 int evaluation_copy_get(struct ctx *c, const char *id, struct copy_evaluation *out);
 
 struct copy_scorer_version {
@@ -43,6 +45,7 @@ struct copy_scorer {
     size_t nversions;
 };
 int scorer_copy_in(struct ctx *c, const struct copy_scorer *in);
+int scorer_copy_out(struct ctx *c, const char *after, struct copy_scorer *out);
 int scorer_copy_get(struct ctx *c, const char *id, struct copy_scorer *out);
 
 struct copy_issue {
@@ -52,6 +55,7 @@ struct copy_issue {
     int64_t experiment, created_ms, updated_ms;
 };
 int issue_copy_in(struct ctx *c, const struct copy_issue *in);
+int issue_copy_count(struct ctx *c, int64_t *n);
 int issue_copy_get(struct ctx *c, const char *id, struct copy_issue *out);
 
 #endif

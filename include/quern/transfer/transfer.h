@@ -26,7 +26,7 @@
  * Export writes a new MLflow database, at the first revision of its schema that has all tables it
  * needs ("mlflow db upgrade" brings it to any later one), reads it back as a source and compares,
  * and writes the artifact files below a folder as a server's --artifacts-destination has them.
- * Links of traces to further runs have no table there and stay behind. */
+ * Issues have no table there and stay behind, which is told. */
 #include <stdbool.h>
 #include <stdint.h>
 
