@@ -258,9 +258,10 @@ static void logged(void) {
     buf_free(&text);
 }
 
-/* A burst of connections is shared by the network threads. */
-static void shared_out(void) {
-    enum { N = 32 };
+enum { N = 32 };
+
+/* How many of a burst of connections each of the two network threads got. */
+static void burst(int *first, int *second) {
     int fds[N];
     int kept = dup(STDERR_FILENO), file = memfd_create("log", MFD_CLOEXEC);
     struct sockaddr_in to = {.sin_family = AF_INET,
@@ -292,15 +293,26 @@ static void shared_out(void) {
     ssize_t n = pread(file, log, sizeof(log) - 1, 0);
     close(file);
     log[n > 0 ? n : 0] = '\0';
-    int first = 0, second = 0;
+    *first = *second = 0;
     for (const char *p = log; (p = strstr(p, "\"thread\":\"http-")); p += 16) {
-        first += p[15] == '0';
-        second += p[15] == '1';
+        *first += p[15] == '0';
+        *second += p[15] == '1';
     }
-    CHECK_INT(first + second, N);
-    CHECK(first >= N / 4 && second >= N / 4);
-    if (first < N / 4 || second < N / 4)
-        printf("  %d and %d\n", first, second);
+    CHECK_INT(*first + *second, N);
+}
+
+/* A thread that gets no processor meanwhile gets no share either: on a busy machine one burst may
+ * go to the other. Without sharing every one would. */
+static void shared_out(void) {
+    bool shared = false;
+    for (int i = 0; i < 8 && !shared; i++) {
+        int first = 0, second = 0;
+        burst(&first, &second);
+        shared = first >= N / 4 && second >= N / 4;
+        if (!shared)
+            printf("  %d and %d\n", first, second);
+    }
+    CHECK(shared);
 }
 
 /* Readers of network threads are closed even where every request brought its own id. */
