@@ -301,18 +301,18 @@ static void burst(int *first, int *second) {
     CHECK_INT(*first + *second, N);
 }
 
-/* A thread that gets no processor meanwhile gets no share either: on a busy machine one burst may
- * go to the other. Without sharing every one would. */
+/* A thread that gets no processor meanwhile gets no share either, as on a busy machine. Where
+ * nobody shares, hardly any burst is near to even. */
 static void shared_out(void) {
-    bool shared = false;
-    for (int i = 0; i < 8 && !shared; i++) {
+    int even = 0;
+    for (int i = 0; i < 20 && even < 3; i++) {
         int first = 0, second = 0;
         burst(&first, &second);
-        shared = first >= N / 4 && second >= N / 4;
-        if (!shared)
+        even += abs(first - second) <= 2;
+        if (i >= 8)
             printf("  %d and %d\n", first, second);
     }
-    CHECK(shared);
+    CHECK_INT(even, 3);
 }
 
 /* Readers of network threads are closed even where every request brought its own id. */
