@@ -85,7 +85,7 @@ static void refused(void) {
                                         "{}",
                                         "{\"trace_id\":\"AQ==\",\"span_id\":\"AgICAgICAgI=\"}",
                                         "{\"trace_id\":5,\"span_id\":{}}",
-                                        "{" IDS};
+                                        ("{" IDS)};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         struct ctx c;
         struct copy_span s;
