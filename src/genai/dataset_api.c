@@ -253,44 +253,46 @@ static int delete_records(struct ctx *c, const void *input, void *output) {
     return rc;
 }
 
-#define ROW(ident, verb, where, takes, gives, level, on, more, handler, says)                      \
+#define ROW(ident, verb, where, takes, gives, level, on, more, handler, shown_by, says)            \
     {                                                                                              \
         .id = "datasets." ident, .method = (verb), .path = "/api/3.0/mlflow/datasets" where,       \
         .in = (takes), .out = (gives), .perm = (level), .lane = (on), .dialect = DIALECT_MLFLOW,   \
-        .flags = ROUTE_MLFLOW_AJAX | ROUTE_OBJECT | (more), .fn = (handler), .summary = (says)     \
+        .flags = ROUTE_MLFLOW_AJAX | ROUTE_OBJECT | (more), .fn = (handler), .summary = (says),    \
+        .twin = (shown_by)                                                                         \
     }
+#define SHOWN "datasets.get"
 #define READS(ident, verb, where, in, out, fn, says)                                               \
-    ROW(ident, verb, where, in, out, PERM_READ, LANE_READ, 0, fn, says)
-#define WRITES(ident, verb, where, in, out, fn, says)                                              \
-    ROW(ident, verb, where, in, out, PERM_WRITE, LANE_WRITE, 0, fn, says)
+    ROW(ident, verb, where, in, out, PERM_READ, LANE_READ, 0, fn, NULL, says)
+#define CHANGES(ident, verb, where, in, out, fn, says)                                             \
+    ROW(ident, verb, where, in, out, PERM_WRITE, LANE_WRITE, 0, fn, SHOWN, says)
 
 static const struct route rows[] = {
-    WRITES("create", "POST", "/create", &in_dataset_create, &out_dataset, create,
-           "Makes an evaluation dataset."),
-    READS("get", "GET", "/{dataset_id}", &in_dataset_id, &out_dataset, get,
-          "Gives a dataset without its records."),
+    ROW("create", "POST", "/create", &in_dataset_create, &out_dataset, PERM_WRITE, LANE_WRITE, 0,
+        create, NULL, "Makes an evaluation dataset."),
+    ROW("get", "GET", "/{dataset_id}", &in_dataset_id, &out_dataset, PERM_READ, LANE_READ, 0, get,
+        SHOWN, "Gives a dataset without its records."),
     ROW("delete", "DELETE", "/{dataset_id}", &in_dataset_id, NULL, PERM_WRITE, LANE_WRITE,
-        ROUTE_AUDIT, drop, "Deletes a dataset and its records for good."),
+        ROUTE_AUDIT, drop, SHOWN, "Deletes a dataset and its records for good."),
     READS("search", "POST", "/search", &in_dataset_search, &out_datasets, search,
           "Finds datasets by experiment, attribute and tag."),
     READS("search_get", "GET", "/search", &in_dataset_search, &out_datasets, search,
           "Finds datasets by experiment, attribute and tag."),
-    WRITES("set_tags", "PATCH", "/{dataset_id}/tags", &in_dataset_tags, NULL, set_tags,
-           "Sets tags of a dataset."),
-    WRITES("delete_tag", "DELETE", "/{dataset_id}/tags/{key}", &in_dataset_tag, NULL, delete_tag,
-           "Removes a tag of a dataset."),
-    WRITES("add_experiments", "POST", "/{dataset_id}/add-experiments", &in_dataset_experiments,
-           &out_dataset, join, "Notes that a dataset belongs to experiments."),
-    WRITES("remove_experiments", "POST", "/{dataset_id}/remove-experiments",
-           &in_dataset_experiments, &out_dataset, leave, "Takes a dataset from experiments."),
+    CHANGES("set_tags", "PATCH", "/{dataset_id}/tags", &in_dataset_tags, NULL, set_tags,
+            "Sets tags of a dataset."),
+    CHANGES("delete_tag", "DELETE", "/{dataset_id}/tags/{key}", &in_dataset_tag, NULL, delete_tag,
+            "Removes a tag of a dataset."),
+    CHANGES("add_experiments", "POST", "/{dataset_id}/add-experiments", &in_dataset_experiments,
+            &out_dataset, join, "Notes that a dataset belongs to experiments."),
+    CHANGES("remove_experiments", "POST", "/{dataset_id}/remove-experiments",
+            &in_dataset_experiments, &out_dataset, leave, "Takes a dataset from experiments."),
     READS("experiment_ids", "GET", "/{dataset_id}/experiment-ids", &in_dataset_id,
           &out_experiment_ids, experiments, "Gives the experiments of a dataset."),
     ROW("upsert_records", "POST", "/{dataset_id}/records", &in_dataset_upsert, &out_upsert,
-        PERM_WRITE, LANE_WORK, 0, upsert, "Adds records, and merges those that are there."),
+        PERM_WRITE, LANE_WORK, 0, upsert, NULL, "Adds records, and merges those that are there."),
     READS("records", "GET", "/{dataset_id}/records", &in_dataset_records, &out_records, records,
           "Gives records in the order in which they came."),
-    WRITES("delete_records", "DELETE", "/{dataset_id}/records", &in_dataset_drop, &out_deleted,
-           delete_records, "Deletes records."),
+    CHANGES("delete_records", "DELETE", "/{dataset_id}/records", &in_dataset_drop, &out_deleted,
+            delete_records, "Deletes records."),
 };
 
 const struct route_list dataset_routes = {.rows = rows, .n = ARRAY_LEN(rows)};

@@ -77,21 +77,23 @@ static int api_search(struct ctx *c, const void *in, void *out) {
     return issue_search(c, in, out);
 }
 
-#define ROW(ident, verb, where, takes, gives, level, on, handler, says)                            \
+#define ROW(ident, verb, where, takes, gives, level, on, handler, shown_by, says)                  \
     {                                                                                              \
         .id = "issues." ident, .method = (verb), .path = "/api/3.0/mlflow/issues" where,           \
         .in = (takes), .out = (gives), .perm = (level), .lane = (on), .dialect = DIALECT_MLFLOW,   \
-        .flags = ROUTE_MLFLOW_AJAX | ROUTE_OBJECT, .fn = (handler), .summary = (says)              \
+        .flags = ROUTE_MLFLOW_AJAX | ROUTE_OBJECT, .fn = (handler), .summary = (says),             \
+        .twin = (shown_by)                                                                         \
     }
 
+#define SHOWN "issues.get"
 static const struct route rows[] = {
-    ROW("create", "POST", "", &in_create, &out_issue, PERM_WRITE, LANE_WRITE, api_create,
+    ROW("create", "POST", "", &in_create, &out_issue, PERM_WRITE, LANE_WRITE, api_create, NULL,
         "Notes an issue of an experiment's traces."),
-    ROW("get", "GET", "/{issue_id}", &in_id, &out_issue, PERM_READ, LANE_READ, api_get,
+    ROW("get", "GET", "/{issue_id}", &in_id, &out_issue, PERM_READ, LANE_READ, api_get, SHOWN,
         "Gives an issue."),
     ROW("update", "PATCH", "/{issue_id}", &in_update, &out_issue, PERM_WRITE, LANE_WRITE,
-        api_update, "Changes an issue's texts, state or severity."),
-    ROW("search", "POST", "/search", &in_search, &out_page, PERM_READ, LANE_READ, api_search,
+        api_update, SHOWN, "Changes an issue's texts, state or severity."),
+    ROW("search", "POST", "/search", &in_search, &out_page, PERM_READ, LANE_READ, api_search, NULL,
         "Finds issues, the worst first."),
 };
 

@@ -9,6 +9,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 from quern import Server  # noqa: E402
 
 A = "/api/2.0/mlflow/"
+A3 = "/api/3.0/mlflow/"
 
 
 def same(got, want, what=""):
@@ -19,6 +20,9 @@ def ok(answer):
     assert answer.status == 200, answer
     return answer.json
 
+
+def at(where):
+    return where if where.startswith("/") else A + where
 
 
 class Things:
@@ -61,7 +65,16 @@ class Things:
                 ("POST", "model-versions/transition-stage", {**version, "stage": "Staging"}),
                 ("PATCH", "model-versions/update", {**version, "description": "d"})]),
         ]
+        d = ok(s.post(A3 + "datasets/create", {"name": "d", "experiment_ids": [e], "tags": '{"k": "v"}'}))["dataset"]["dataset_id"]
+        i = ok(s.post(A3 + "issues", {"experiment_id": e, "name": "i", "description": "d"}))["issue"]["issue_id"]
+        self.rows += [
+            (A3 + f"datasets/{d}", [
+                ("PATCH", A3 + f"datasets/{d}/tags", {"tags": '{"k": "w"}'}),
+                ("DELETE", A3 + f"datasets/{d}/tags/k", None)]),
+            (A3 + f"issues/{i}", [("PATCH", A3 + f"issues/{i}", {"issue_id": i, "severity": "high"})]),
+        ]
         self.gone = [
+            (A3 + f"datasets/{d}", "DELETE", A3 + f"datasets/{d}", None),
             (f"runs/get?run_id={r}", "POST", "runs/delete", {"run_id": r}),
             (f"experiments/get?experiment_id={e}", "POST", "experiments/delete", {"experiment_id": e}),
             ("model-versions/get?name=m1&version=1", "DELETE", "model-versions/delete", version),
@@ -70,7 +83,7 @@ class Things:
 
 
 def tag(s, show):
-    a = s.get(A + show)
+    a = s.get(at(show))
     assert a.status == 200 and a.headers["ETag"], a
     return a.headers["ETag"]
 
@@ -81,20 +94,20 @@ def every_row(s):
         for method, where, body in changes:
             before = tag(s, show)
             same(tag(s, show), before, "an ETag stays while nothing changes")
-            same(s.get(A + show, headers={"If-None-Match": before}).status, 304)
-            stale = s.request(method, A + where, body, {"If-Match": '"0123456789abcdef0123456789abcdef"'})
+            same(s.get(at(show), headers={"If-None-Match": before}).status, 304)
+            stale = s.request(method, at(where), body, {"If-Match": '"0123456789abcdef0123456789abcdef"'})
             same((stale.status, stale.json["error_code"]), (412, "RESOURCE_CONFLICT"), where)
             assert before in stale.json["message"], stale
-            same(s.request(method, A + where, body, {"If-Match": "W/" + before}).status, 412, "a weak tag")
-            same(s.request(method, A + where, body, {"If-None-Match": "*"}).status, 412, "it exists")
+            same(s.request(method, at(where), body, {"If-Match": "W/" + before}).status, 412, "a weak tag")
+            same(s.request(method, at(where), body, {"If-None-Match": "*"}).status, 412, "it exists")
             same(tag(s, show), before, where + " was refused and changed something")
-            ok(s.request(method, A + where, body, {"If-Match": f'"x", {before}'}))
+            ok(s.request(method, at(where), body, {"If-Match": f'"x", {before}'}))
             assert tag(s, show) != before, where + " left the ETag as it was"
-            ok(s.request(method, A + where, body, {"If-Match": "*"})) if method == "PATCH" else None
+            ok(s.request(method, at(where), body, {"If-Match": "*"})) if method == "PATCH" else None
     for show, method, where, body in things.gone:
         before = tag(s, show)
-        same(s.request(method, A + where, body, {"If-Match": '"x"'}).status, 412, where)
-        ok(s.request(method, A + where, body, {"If-Match": before}))
+        same(s.request(method, at(where), body, {"If-Match": '"x"'}).status, 412, where)
+        ok(s.request(method, at(where), body, {"If-Match": before}))
     same(s.request("DELETE", A + "registered-models/delete", {"name": "m1"}, {"If-Match": "*"}).status,
          412, "there is no such thing")
     a = s.request("POST", A + "experiments/create", {"name": "x"}, {"If-Match": "*"})
