@@ -126,13 +126,18 @@ static int references_hold(sqlite3 *handle) {
     return r;
 }
 
+static int failed(sqlite3 *handle, const struct migration *m, int r, struct buf *error) {
+    buf_printf(error, "migration %s failed and was undone: %s", m->name,
+               r == SQLITE_CONSTRAINT ? "a reference points nowhere" : sqlite3_errmsg(handle));
+    return -1;
+}
+
+/* Within a transaction, which the caller ends. */
 static int apply(sqlite3 *handle, const struct migration *m, struct buf *error) {
     static const char table[] = "CREATE TABLE IF NOT EXISTS schema_migration ("
                                 "version INTEGER PRIMARY KEY, name TEXT NOT NULL, "
                                 "sha256 TEXT NOT NULL, applied_ms INTEGER NOT NULL) STRICT";
-    int r = sqlite3_exec(handle, "BEGIN IMMEDIATE", NULL, NULL, NULL);
-    if (r == SQLITE_OK)
-        r = sqlite3_exec(handle, table, NULL, NULL, NULL);
+    int r = sqlite3_exec(handle, table, NULL, NULL, NULL);
     if (r == SQLITE_OK)
         r = sqlite3_exec(handle, m->sql, NULL, NULL, NULL);
     if (r == SQLITE_OK && sqlite3_get_autocommit(handle)) {
@@ -143,15 +148,30 @@ static int apply(sqlite3 *handle, const struct migration *m, struct buf *error) 
         r = record(handle, m);
     if (r == SQLITE_OK)
         r = references_hold(handle);
-    if (r == SQLITE_OK)
-        r = sqlite3_exec(handle, "COMMIT", NULL, NULL, NULL);
-    if (r == SQLITE_OK)
-        return 0;
-    buf_printf(error, "migration %s failed and was undone: %s", m->name,
-               r == SQLITE_CONSTRAINT ? "a reference points nowhere" : sqlite3_errmsg(handle));
+    return r == SQLITE_OK ? 0 : failed(handle, m, r, error);
+}
+
+/* One after the other, each durable by itself; those of a new database all at once, for which one
+ * sync is enough. */
+static int apply_all(struct db *db, sqlite3 *handle, int have, struct buf *error) {
+    int rc = 0, last = newest(db->migrations);
+    for (const struct migration *m = db->migrations; rc == 0 && m->version > 0; m++) {
+        if (m->version <= have)
+            continue;
+        int r = sqlite3_get_autocommit(handle)
+                    ? sqlite3_exec(handle, "BEGIN IMMEDIATE", NULL, NULL, NULL)
+                    : SQLITE_OK;
+        rc = r == SQLITE_OK ? apply(handle, m, error) : failed(handle, m, r, error);
+        if (rc == 0 && (have > 0 || m->version == last)) {
+            r = sqlite3_exec(handle, "COMMIT", NULL, NULL, NULL);
+            rc = r == SQLITE_OK ? 0 : failed(handle, m, r, error);
+        }
+        if (rc == 0)
+            log_info("db.migrate", "schema %d (%s)", m->version, m->name);
+    }
     if (!sqlite3_get_autocommit(handle))
         sqlite3_exec(handle, "ROLLBACK", NULL, NULL, NULL);
-    return -1;
+    return rc;
 }
 
 int migration_run(struct db *db, sqlite3 *handle, int have, struct buf *error) {
@@ -167,13 +187,7 @@ int migration_run(struct db *db, sqlite3 *handle, int have, struct buf *error) {
     /* Tables are rebuilt by copying and renaming, which references must not notice; they are
      * checked before the commit instead. */
     sqlite3_exec(handle, "PRAGMA foreign_keys = OFF", NULL, NULL, NULL);
-    int rc = 0;
-    for (const struct migration *m = db->migrations; rc == 0 && m->version > 0; m++)
-        if (m->version > have) {
-            rc = apply(handle, m, error);
-            if (rc == 0)
-                log_info("db.migrate", "schema %d (%s)", m->version, m->name);
-        }
+    int rc = apply_all(db, handle, have, error);
     sqlite3_exec(handle, "PRAGMA foreign_keys = ON", NULL, NULL, NULL);
     return rc;
 }
