@@ -11,9 +11,13 @@ CREATE TABLE evaluation_dataset (
   created_ms INTEGER NOT NULL,
   updated_ms INTEGER NOT NULL,
   created_by TEXT,
-  updated_by TEXT
+  updated_by TEXT,
+  orphan INTEGER NOT NULL DEFAULT 0,    -- 1: its last experiment was purged
+  gone INTEGER NOT NULL DEFAULT 0       -- 1: deleted; housekeeping erases it with its records
 ) STRICT;
 CREATE INDEX evaluation_dataset_created ON evaluation_dataset (project_id, created_ms, dataset_id);
+
+CREATE INDEX evaluation_dataset_gone ON evaluation_dataset (gone) WHERE gone = 1;
 
 CREATE TABLE evaluation_dataset_tag (
   dataset INTEGER NOT NULL REFERENCES evaluation_dataset (id) ON DELETE CASCADE,
@@ -30,11 +34,18 @@ CREATE TABLE evaluation_dataset_experiment (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX evaluation_dataset_of ON evaluation_dataset_experiment (experiment_id, dataset);
 
+CREATE TRIGGER evaluation_dataset_orphan BEFORE DELETE ON experiment BEGIN
+  UPDATE evaluation_dataset SET orphan = 1
+  WHERE id IN (SELECT dataset FROM evaluation_dataset_experiment WHERE experiment_id = OLD.id)
+    AND NOT EXISTS (SELECT 1 FROM evaluation_dataset_experiment x
+                    WHERE x.dataset = evaluation_dataset.id AND x.experiment_id <> OLD.id);
+END;
+
 CREATE TABLE evaluation_record (
   id INTEGER PRIMARY KEY,               -- also the order in which records came
   dataset INTEGER NOT NULL REFERENCES evaluation_dataset (id) ON DELETE CASCADE,
   record_id TEXT NOT NULL UNIQUE,       -- "dr-" and 32 hex digits
-  inputs_sha256 TEXT NOT NULL,          -- of the inputs as JSON with sorted keys
+  inputs_sha256 TEXT NOT NULL,          -- of the inputs with sorted keys
   inputs TEXT NOT NULL,                 -- this and the next four: JSON
   outputs TEXT,
   expectations TEXT,

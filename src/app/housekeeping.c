@@ -15,6 +15,7 @@
 #include "quern/base/thread.h"
 #include "quern/core/ctx.h"
 #include "quern/db/db.h"
+#include "quern/genai/genai.h"
 #include "quern/lane/lane.h"
 #include "quern/tracking/tracking.h"
 #include "quern/trash/trash.h"
@@ -55,6 +56,7 @@ static const struct kind {
     {"rows of metric points, which now lie in blocks", run_metrics_pack},
     {"webhook deliveries", webhook_expire},
     {"things in the trash and rows they left", trash_expire},
+    {"records of deleted evaluation datasets", evaluation_expire},
 };
 
 struct batch {

@@ -128,7 +128,7 @@ int evaluation_copy_get(struct ctx *c, const char *id, struct copy_evaluation *o
     struct stmt *st = db_query(c,
                                "SELECT id, dataset_id, name, digest, schema, created_by,"
                                " updated_by, created_ms, updated_ms FROM evaluation_dataset"
-                               " WHERE dataset_id = ? AND project_id = ?",
+                               " WHERE dataset_id = ? AND project_id = ? AND gone = 0",
                                "si", id, c->project);
     int64_t row = 0;
     int rc = stmt_next(st);
@@ -157,7 +157,7 @@ int evaluation_copy_out(struct ctx *c, const char *after, struct copy_evaluation
     char *id = NULL;
     int rc = db_get_text(c,
                          "SELECT dataset_id FROM evaluation_dataset WHERE dataset_id > ?"
-                         " AND project_id = ? ORDER BY dataset_id LIMIT 1",
+                         " AND project_id = ? AND gone = 0 ORDER BY dataset_id LIMIT 1",
                          &id, "si", after, c->project);
     return rc != 0 || !id ? rc : evaluation_copy_get(c, id, out);
 }

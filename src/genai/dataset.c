@@ -2,7 +2,6 @@
 #include "dataset.h"
 
 #include <jansson.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "quern/base/arena.h"
@@ -11,12 +10,16 @@
 #include "quern/core/ctx.h"
 #include "quern/crypto/crypto.h"
 #include "quern/db/db.h"
+#include "quern/db/filter_sql.h"
+#include "quern/genai/genai.h"
 #include "quern/json/json_in.h"
+#include "quern/json/json_out.h"
 #include "quern/tracking/tracking.h"
 
 #define USER_TAG "mlflow.user"
 /* No experiment has it: what the role alone allows. */
 #define NO_EXPERIMENT (-1)
+#define DELETED_AT_ONCE 1000 /* records */
 
 void evaluation_read(struct ctx *c, struct stmt *st, struct evaluation_dataset *out) {
     *out = (struct evaluation_dataset){.row = stmt_i64(st, 0),
@@ -28,7 +31,8 @@ void evaluation_read(struct ctx *c, struct stmt *st, struct evaluation_dataset *
                                        .created_ms = stmt_i64(st, 6),
                                        .updated_ms = stmt_i64(st, 7),
                                        .created_by = stmt_text(c, st, 8),
-                                       .updated_by = stmt_text(c, st, 9)};
+                                       .updated_by = stmt_text(c, st, 9),
+                                       .orphan = stmt_i64(st, 10) != 0};
 }
 
 /* ------------------------------------------------------------------ who may */
@@ -44,9 +48,10 @@ static int check_experiment(struct ctx *c, int64_t experiment, enum object_need 
     return rc;
 }
 
-static int check(struct ctx *c, int64_t row, enum object_need need) {
-    struct stmt *st = db_query(
-        c, "SELECT experiment_id FROM evaluation_dataset_experiment WHERE dataset = ?", "i", row);
+static int check(struct ctx *c, const struct evaluation_dataset *d, enum object_need need) {
+    struct stmt *st =
+        db_query(c, "SELECT experiment_id FROM evaluation_dataset_experiment WHERE dataset = ?",
+                 "i", d->row);
     bool any = false;
     int rc = 0, more = 0;
     while (rc == 0 && (more = stmt_next(st)) > 0) {
@@ -56,14 +61,14 @@ static int check(struct ctx *c, int64_t row, enum object_need need) {
     stmt_end(st);
     if (rc != 0 || more < 0)
         return rc ? rc : more;
-    return any ? 0 : check_experiment(c, NO_EXPERIMENT, need);
+    return any ? 0 : check_experiment(c, NO_EXPERIMENT, d->orphan ? OBJECT_MANAGE : need);
 }
 
 /* 1 found, 0 not. */
 static int look(struct ctx *c, const char *id, struct evaluation_dataset *out) {
     struct stmt *st = db_query(c,
                                "SELECT " DATASET_COLUMNS " FROM evaluation_dataset d"
-                               " WHERE d.dataset_id = ? AND d.project_id = ?",
+                               " WHERE d.dataset_id = ? AND d.project_id = ? AND d.gone = 0",
                                "si", id, c->project);
     int rc = stmt_next(st);
     if (rc > 0)
@@ -77,7 +82,7 @@ int evaluation_find(struct ctx *c, const char *id, enum object_need need,
     int rc = look(c, id, out);
     if (rc == 0)
         return fail(c, ERR_NOT_FOUND, "Evaluation dataset with id '%s' not found", id);
-    return rc < 0 ? rc : check(c, out->row, need);
+    return rc < 0 ? rc : check(c, out, need);
 }
 
 /* ------------------------------------------------------------------ what hangs on it */
@@ -105,9 +110,7 @@ int evaluation_tags(struct ctx *c, int64_t row, const char **json) {
     while ((rc = stmt_next(st)) > 0)
         json_object_set_new(tags, stmt_text(c, st, 0), json_string(stmt_text(c, st, 1)));
     stmt_end(st);
-    char *text = json_dumps(tags, 0);
-    *json = arena_strdup(c->arena, text ? text : "{}");
-    free(text);
+    *json = json_text(c->arena, tags, JSON_SPACED);
     json_decref(tags);
     return rc;
 }
@@ -118,10 +121,7 @@ static const char *value_text(struct ctx *c, const json_t *v) {
         return NULL;
     if (json_is_string(v))
         return json_string_value(v);
-    char *text = json_dumps(v, JSON_ENCODE_ANY);
-    const char *out = arena_strdup(c->arena, text ? text : "");
-    free(text);
-    return out;
+    return json_text(c->arena, v, JSON_SPACED);
 }
 
 static int tags_check(struct ctx *c, const json_t *tags) {
@@ -174,7 +174,7 @@ static int put_tags(struct ctx *c, int64_t row, const json_t *tags) {
 }
 
 static int join(struct ctx *c, int64_t row, const struct strs *experiments) {
-    int rc = 0;
+    int rc = filter_size_check(c, 0, 0, experiments->n);
     for (size_t i = 0; i < experiments->n && rc == 0; i++) {
         int64_t id = 0;
         const char *location;
@@ -187,14 +187,18 @@ static int join(struct ctx *c, int64_t row, const struct strs *experiments) {
                          "ii", row, id);
         rc = rc < 0 ? rc : 0;
     }
-    return rc;
+    if (rc == 0 && experiments->n)
+        rc = db_exec(c, "UPDATE evaluation_dataset SET orphan = 0 WHERE id = ? AND orphan", "i",
+                     row);
+    return rc < 0 ? rc : 0;
 }
 
 /* ------------------------------------------------------------------ changes */
 
-static const char *digest(struct ctx *c, const char *name) {
+/* Another one than before, within the same millisecond as well. */
+static const char *digest(struct ctx *c, const char *name, const char *before) {
     char hex[65];
-    const char *text = arena_printf(c->arena, "%s:%lld", name, (long long)c->now_ms);
+    const char *text = arena_printf(c->arena, "%s:%lld:%s", name, (long long)c->now_ms, before);
     sha256_hex(text, strlen(text), hex);
     return arena_strndup(c->arena, hex, 8);
 }
@@ -217,7 +221,7 @@ int evaluation_create(struct ctx *c, const char *name, const struct strs *experi
     const char *user = json_string_value(json_object_get(tree, USER_TAG));
     *out = (struct evaluation_dataset){.id = arena_printf(c->arena, "d-%s", hex),
                                        .name = name,
-                                       .digest = digest(c, name),
+                                       .digest = digest(c, name, ""),
                                        .created_ms = c->now_ms,
                                        .updated_ms = c->now_ms,
                                        .created_by = user,
@@ -234,17 +238,39 @@ int evaluation_create(struct ctx *c, const char *name, const struct strs *experi
     return rc ? rc : join(c, out->row, experiments);
 }
 
+/* Long ones are out of sight at once, and their records are left to housekeeping. */
 int evaluation_delete(struct ctx *c, const char *id) {
     struct evaluation_dataset d;
     int rc = look(c, id, &d);
     if (rc == 0)
         access_object_nothing(c);
-    if (rc > 0)
-        rc = check(c, d.row, OBJECT_DELETE);
-    else
+    if (rc <= 0)
         return rc;
-    rc = rc ? rc : db_exec(c, "DELETE FROM evaluation_dataset WHERE id = ?", "i", d.row);
+    rc = check(c, &d, OBJECT_DELETE);
+    if (rc == 0)
+        rc = db_exec(c,
+                     d.records <= DELETED_AT_ONCE
+                         ? "DELETE FROM evaluation_dataset WHERE id = ?"
+                         : "UPDATE evaluation_dataset SET gone = 1 WHERE id = ?",
+                     "i", d.row);
     return rc < 0 ? rc : 0;
+}
+
+int evaluation_expire(struct ctx *c, int64_t most) {
+    int64_t row = 0, gone = 0;
+    bool found = false;
+    int rc =
+        db_get_i64(c, "SELECT id FROM evaluation_dataset WHERE gone = 1 LIMIT 1", &row, &found, "");
+    if (rc != 0 || !found)
+        return rc;
+    rc = db_exec(c,
+                 "DELETE FROM evaluation_record WHERE id IN"
+                 " (SELECT id FROM evaluation_record WHERE dataset = ? LIMIT ?)",
+                 "ii", row, most);
+    gone = rc < 0 ? 0 : db_changes(c);
+    if (rc >= 0 && gone < most)
+        rc = db_exec(c, "DELETE FROM evaluation_dataset WHERE id = ?", "i", row);
+    return rc < 0 ? rc : gone ? (int)gone : 1;
 }
 
 int evaluation_set_tags(struct ctx *c, const char *id, const char *tags) {
@@ -282,6 +308,7 @@ int evaluation_leave(struct ctx *c, const char *id, const struct strs *experimen
                      struct evaluation_dataset *out) {
     int rc = evaluation_find(c, id, OBJECT_EDIT, out);
     bool any = false;
+    rc = rc ? rc : filter_size_check(c, 0, 0, experiments->n);
     for (size_t i = 0; i < experiments->n && rc == 0; i++) {
         int64_t experiment;
         if (!str_to_i64(experiments->items[i], &experiment))
@@ -297,12 +324,13 @@ int evaluation_leave(struct ctx *c, const char *id, const struct strs *experimen
 }
 
 int evaluation_touch(struct ctx *c, const struct evaluation_dataset *d, const char *schema,
-                     const char *user) {
-    int rc = db_exec(c,
-                     "UPDATE evaluation_dataset SET digest = ?2, updated_ms = ?3,"
-                     " schema = coalesce(?4, schema), updated_by = coalesce(?5, updated_by),"
-                     " records = (SELECT count(*) FROM evaluation_record WHERE dataset = ?1)"
-                     " WHERE id = ?1",
-                     "isiss", d->row, digest(c, d->name), c->now_ms, schema, user);
+                     const char *user, int64_t more) {
+    int rc =
+        db_exec(c,
+                "UPDATE evaluation_dataset SET digest = ?2, updated_ms = ?3,"
+                " schema = coalesce(?4, schema), updated_by = coalesce(?5, updated_by),"
+                " records = records + ?6"
+                " WHERE id = ?1",
+                "isissi", d->row, digest(c, d->name, d->digest), c->now_ms, schema, user, more);
     return rc < 0 ? rc : 0;
 }

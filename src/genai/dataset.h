@@ -7,8 +7,10 @@
  * again replaces the outputs and is merged in expectations and tags.
  *
  * Who may do as much with every one of its experiments may read (READ), change (EDIT) or delete
- * (DELETE) a dataset; where it has no experiment, the role on the project decides. A token of a
- * pipeline step changes only datasets of its run's experiment. Names need not be unique. */
+ * (DELETE) a dataset; where it has no experiment, the role on the project decides, and where its
+ * last one was purged, managers alone: what only few could read must not open itself to all. A
+ * token of a pipeline step changes only datasets of its run's experiment. Names need not be unique.
+ */
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -29,15 +31,17 @@ struct evaluation_dataset {
     const char *schema; /* NULL: no records yet */
     int64_t records, created_ms, updated_ms;
     const char *created_by, *updated_by; /* NULL: nobody said */
+    bool orphan;                         /* its last experiment was purged */
 };
 struct evaluation_datasets {
     struct evaluation_dataset *items;
     size_t n, cap;
+    bool more; /* there are further ones */
 };
 struct stmt;
 #define DATASET_COLUMNS                                                                            \
     "d.id, d.dataset_id, d.name, d.digest, d.schema, d.records, d.created_ms, d.updated_ms,"       \
-    " d.created_by, d.updated_by"
+    " d.created_by, d.updated_by, d.orphan"
 void evaluation_read(struct ctx *c, struct stmt *st, struct evaluation_dataset *out);
 
 /* ERR_NOT_FOUND in MLflow's words, ERR_FORBIDDEN. */
@@ -57,9 +61,10 @@ int evaluation_join(struct ctx *c, const char *id, const struct strs *experiment
                     struct evaluation_dataset *out);
 int evaluation_leave(struct ctx *c, const char *id, const struct strs *experiments,
                      struct evaluation_dataset *out);
-/* Inside a write, after its records changed: count, time, digest; NULLs keep what is there. */
+/* Inside a write, after its records changed by `more` in number: count, time, digest; NULLs keep
+ * what is there. */
 int evaluation_touch(struct ctx *c, const struct evaluation_dataset *d, const char *schema,
-                     const char *user);
+                     const char *user, int64_t more);
 
 struct evaluation_search {
     struct strs experiments; /* none: all */
@@ -67,6 +72,8 @@ struct evaluation_search {
     struct strs order_by;
     int64_t limit, offset;
 };
+/* Fewer than the limit when their schemas are long. */
+#define DATASET_PAGE_MAX ((size_t)8 << 20)
 int evaluation_search(struct ctx *c, const struct evaluation_search *s,
                       struct evaluation_datasets *out);
 

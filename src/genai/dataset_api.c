@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <inttypes.h>
+#include <string.h>
 
 #include "dataset.h"
 #include "quern/base/arena.h"
@@ -168,7 +169,7 @@ static int experiments(struct ctx *c, const void *input, void *out) {
 }
 
 static int limit(struct ctx *c, struct opt_i64 asked, int64_t *out) {
-    *out = asked.set && asked.v ? asked.v : RESULTS_DEFAULT;
+    *out = asked.set ? asked.v : RESULTS_DEFAULT;
     if (*out > 0 && *out <= RESULTS_MAX)
         return 0;
     return fail_field(c, ERR_INVALID, "max_results",
@@ -185,46 +186,77 @@ static int search(struct ctx *c, const void *input, void *output) {
     struct evaluation_datasets found = {0};
     int64_t most;
     int rc = limit(c, in->max_results, &most);
-    s.limit = most + 1;
+    s.limit = most;
     rc = rc ? rc : page_offset(c, in->page_token, &s.offset);
     rc = rc ? rc : evaluation_search(c, &s, &found);
     if (rc != 0)
         return rc;
-    if ((int64_t)found.n > most) {
-        found.n = (size_t)most;
-        out->next_page_token = page_token(c, s.offset + most);
-    }
     struct dataset_wire *items = ARENA_ARRAY(c->arena, struct dataset_wire, found.n + 1);
-    for (size_t i = 0; i < found.n && rc == 0; i++)
-        rc = show(c, &found.items[i], &items[i]);
-    out->datasets = (struct list){items, found.n};
+    size_t n = 0, bytes = 0;
+    for (; n < found.n && rc == 0 && bytes <= DATASET_PAGE_MAX; n++) {
+        rc = show(c, &found.items[n], &items[n]);
+        bytes += rc ? 0 : strlen(items[n].tags);
+    }
+    if (found.more || n < found.n)
+        out->next_page_token = page_token(c, s.offset + (int64_t)n);
+    out->datasets = (struct list){items, n};
     return rc;
 }
 
 /* ------------------------------------------------------------------ records */
 
-struct upsert {
-    const char *dataset_id;
+/* Many records are written in several transactions, so that others' writes come between: when the
+ * server ends midway, those before are there, and sending all again completes them. */
+struct change {
+    const struct wish *in;
     struct records records;
-    int64_t inserted, updated;
+    struct progress before, after;
+    bool done;
 };
 
-static int write_records(struct ctx *c, void *arg) {
-    struct upsert *u = arg;
+static int change(struct ctx *c, struct change *x, db_op *part) {
+    int rc = 0;
+    do {
+        x->before = x->after;
+        rc = db_write(database, c, part, x);
+    } while (rc == 0 && !x->done);
+    return rc;
+}
+
+static int put_part(struct ctx *c, void *arg) {
+    struct change *x = arg;
     struct evaluation_dataset d;
-    int rc = evaluation_find(c, u->dataset_id, OBJECT_EDIT, &d);
-    return rc ? rc : records_put(c, &d, &u->records, &u->inserted, &u->updated);
+    int rc = evaluation_find(c, x->in->dataset_id, OBJECT_EDIT, &d);
+    rc = rc ? rc : records_put(c, &d, &x->records, &x->before, &x->after);
+    x->done = x->after.at == x->records.n;
+    return rc;
 }
 
 /* Read on a worker: a request may bring many megabytes. */
 static int upsert(struct ctx *c, const void *input, void *output) {
-    const struct wish *in = input;
     struct answer *out = output;
-    struct upsert u = {.dataset_id = in->dataset_id};
-    int rc = records_read(c, in->records, &u.records);
-    rc = rc ? rc : db_write(database, c, write_records, &u);
-    out->inserted_count = SET_I64(u.inserted);
-    out->updated_count = SET_I64(u.updated);
+    struct change x = {.in = input};
+    int rc = records_read(c, x.in->records, &x.records);
+    rc = rc ? rc : change(c, &x, put_part);
+    out->inserted_count = SET_I64(x.after.inserted);
+    out->updated_count = SET_I64(x.after.updated);
+    return rc;
+}
+
+static int delete_part(struct ctx *c, void *arg) {
+    struct change *x = arg;
+    struct evaluation_dataset d;
+    int rc = evaluation_find(c, x->in->dataset_id, OBJECT_EDIT, &d);
+    rc = rc ? rc : records_delete(c, &d, &x->in->dataset_record_ids, &x->before, &x->after);
+    x->done = x->after.at == x->in->dataset_record_ids.n;
+    return rc;
+}
+
+static int delete_records(struct ctx *c, const void *input, void *output) {
+    struct answer *out = output;
+    struct change x = {.in = input};
+    int rc = change(c, &x, delete_part);
+    out->deleted_count = SET_I64(x.after.gone);
     return rc;
 }
 
@@ -232,24 +264,15 @@ static int records(struct ctx *c, const void *input, void *output) {
     const struct wish *in = input;
     struct answer *out = output;
     struct evaluation_dataset d;
+    struct opt_i64 asked = in->max_results;
     int64_t most, after = 0;
-    int rc = limit(c, in->max_results, &most);
+    asked.set = asked.set && asked.v; /* here 0 is the default, in a search it is refused */
+    int rc = limit(c, asked, &most);
     rc = rc ? rc : page_offset(c, in->page_token, &after);
     rc = rc ? rc : evaluation_find(c, in->dataset_id, OBJECT_READ, &d);
     rc = rc ? rc : records_list(c, &d, most, &after, &out->records);
     if (rc == 0 && after)
         out->next_page_token = page_token(c, after);
-    return rc;
-}
-
-static int delete_records(struct ctx *c, const void *input, void *output) {
-    const struct wish *in = input;
-    struct answer *out = output;
-    struct evaluation_dataset d;
-    int64_t gone = 0;
-    int rc = evaluation_find(c, in->dataset_id, OBJECT_EDIT, &d);
-    rc = rc ? rc : records_delete(c, &d, &in->dataset_record_ids, &gone);
-    out->deleted_count = SET_I64(gone);
     return rc;
 }
 
@@ -291,8 +314,8 @@ static const struct route rows[] = {
         PERM_WRITE, LANE_WORK, 0, upsert, NULL, "Adds records, and merges those that are there."),
     READS("records", "GET", "/{dataset_id}/records", &in_dataset_records, &out_records, records,
           "Gives records in the order in which they came."),
-    CHANGES("delete_records", "DELETE", "/{dataset_id}/records", &in_dataset_drop, &out_deleted,
-            delete_records, "Deletes records."),
+    ROW("delete_records", "DELETE", "/{dataset_id}/records", &in_dataset_drop, &out_deleted,
+        PERM_WRITE, LANE_WORK, 0, delete_records, NULL, "Deletes records."),
 };
 
 const struct route_list dataset_routes = {.rows = rows, .n = ARRAY_LEN(rows)};

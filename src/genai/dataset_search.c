@@ -106,8 +106,9 @@ static int add_order(struct ctx *c, struct sql *q, const struct strs *order_by) 
 /* What has an experiment that the caller may not read is left out; what has none is of the
  * project. */
 static int add_readable(struct ctx *c, struct sql *q) {
-    bool rest = false;
+    bool rest = false, orphans = false;
     int rc = access_object_allows(c, OBJECT_EXPERIMENT, -1, OBJECT_READ, &rest);
+    rc = rc ? rc : access_object_allows(c, OBJECT_EXPERIMENT, -1, OBJECT_MANAGE, &orphans);
     sql_add(c, q,
             " AND NOT EXISTS (SELECT 1 FROM evaluation_dataset_experiment x WHERE x.dataset = d.id"
             " AND NOT (1",
@@ -119,6 +120,8 @@ static int add_readable(struct ctx *c, struct sql *q) {
                 " AND EXISTS (SELECT 1 FROM evaluation_dataset_experiment x"
                 " WHERE x.dataset = d.id)",
                 "");
+    if (!orphans)
+        sql_add(c, q, " AND d.orphan = 0", "");
     return rc;
 }
 
@@ -139,7 +142,9 @@ int evaluation_search(struct ctx *c, const struct evaluation_search *s,
                       struct evaluation_datasets *out) {
     struct sql q;
     sql_begin(c, &q);
-    sql_add(c, &q, "SELECT " DATASET_COLUMNS " FROM evaluation_dataset d WHERE d.project_id = ?",
+    sql_add(c, &q,
+            "SELECT " DATASET_COLUMNS " FROM evaluation_dataset d"
+            " WHERE d.project_id = ? AND d.gone = 0",
             "i", c->project);
     if (s->experiments.n)
         add_experiments(c, &q, &s->experiments);
@@ -148,12 +153,18 @@ int evaluation_search(struct ctx *c, const struct evaluation_search *s,
     rc = rc ? rc : add_order(c, &q, &s->order_by);
     if (rc != 0)
         return rc;
-    sql_add(c, &q, " LIMIT ? OFFSET ?", "ii", s->limit, s->offset);
+    sql_add(c, &q, " LIMIT ? OFFSET ?", "ii", s->limit + 1, s->offset);
     struct stmt *st = sql_query(c, &q);
-    while ((rc = stmt_next(st)) > 0)
-        evaluation_read(
-            c, st,
-            arena_push(c->arena, (void **)&out->items, &out->n, &out->cap, sizeof *out->items));
+    size_t bytes = 0;
+    while ((rc = stmt_next(st)) > 0) {
+        out->more = (int64_t)out->n == s->limit || bytes > DATASET_PAGE_MAX;
+        if (out->more)
+            break;
+        struct evaluation_dataset *d =
+            arena_push(c->arena, (void **)&out->items, &out->n, &out->cap, sizeof *out->items);
+        evaluation_read(c, st, d);
+        bytes += d->schema ? strlen(d->schema) : 0;
+    }
     stmt_end(st);
-    return rc;
+    return rc < 0 ? rc : 0;
 }

@@ -2,24 +2,16 @@
 #include "record.h"
 
 #include <jansson.h>
-#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
 #include "quern/base/arena.h"
+#include "quern/base/buf.h"
 #include "quern/base/str.h"
 #include "quern/core/ctx.h"
 #include "quern/crypto/crypto.h"
 #include "quern/json/json_in.h"
-
-static const char *text_of(struct ctx *c, const json_t *v, size_t flags) {
-    char *text = json_dumps(v, flags | JSON_ENCODE_ANY);
-    if (!text)
-        mem_die();
-    const char *out = arena_strdup(c->arena, text);
-    free(text);
-    return out;
-}
+#include "quern/json/json_out.h"
 
 static int wrong(struct ctx *c, size_t i, const char *member, const char *must) {
     return fail_field(c, ERR_INVALID, "records",
@@ -55,16 +47,27 @@ static int read_source(struct ctx *c, size_t i, const json_t *tree, const char *
     json_t *kept = json_pack("{s:s}", "source_type", type);
     json_object_set_new(kept, "source_data",
                         json_is_object(data) ? json_incref(data) : json_object());
-    *out = text_of(c, kept, JSON_COMPACT);
+    *out = json_text(c->arena, kept, JSON_TIGHT);
     json_decref(kept);
     return 0;
+}
+
+static const char *hash_of(struct ctx *c, const json_t *inputs) {
+    struct buf b = {0};
+    char hex[65];
+    if (json_is_object(inputs))
+        json_put(&b, inputs, JSON_TIGHT_SORTED);
+    else
+        buf_puts(&b, "{}");
+    sha256_hex(b.data, b.len, hex);
+    buf_free(&b);
+    return arena_strdup(c->arena, hex);
 }
 
 static int read_one(struct ctx *c, size_t i, const json_t *tree, struct record *out) {
     static const char *const objects[] = {"inputs", "expectations", "tags"};
     const json_t *inputs = json_object_get(tree, "inputs");
     const json_t *outputs = json_object_get(tree, "outputs");
-    char hex[65];
     int rc = json_is_object(tree) ? 0 : wrong(c, i, "", "an object");
     for (size_t k = 0; k < ARRAY_LEN(objects) && rc == 0; k++)
         rc = object_check(c, i, tree, objects[k]);
@@ -72,14 +75,27 @@ static int read_one(struct ctx *c, size_t i, const json_t *tree, struct record *
     rc = rc ? rc : read_source(c, i, tree, &out->source);
     if (rc != 0)
         return rc;
-    out->inputs = json_is_object(inputs) ? text_of(c, inputs, JSON_SORT_KEYS | JSON_COMPACT) : "{}";
-    sha256_hex(out->inputs, strlen(out->inputs), hex);
-    out->inputs_sha256 = arena_strdup(c->arena, hex);
+    out->inputs = json_is_object(inputs) ? json_text(c->arena, inputs, JSON_TIGHT) : "{}";
+    out->inputs_sha256 = hash_of(c, inputs);
     out->outputs = !outputs                ? "{}"
                    : json_is_null(outputs) ? NULL
-                                           : text_of(c, outputs, JSON_COMPACT);
+                                           : json_text(c->arena, outputs, JSON_TIGHT);
     out->user = json_string_value(json_object_get(json_object_get(tree, "tags"), "mlflow.user"));
     return 0;
+}
+
+/* Says also what the parser found, of the text in place of a body. */
+static int no_list(struct ctx *c) {
+    static const char body[] = "The body ";
+    const char *why = c->err.message;
+    if (why)
+        why =
+            arena_printf(c->arena, "; it %s", str_starts(why, body) ? why + sizeof body - 1 : why);
+    err_clear(c);
+    return fail_field(c, ERR_INVALID, "records",
+                      "Invalid value for parameter 'records' supplied: it must be the text of a "
+                      "JSON list of records%s.",
+                      why ? why : "");
 }
 
 int records_read(struct ctx *c, const char *text, struct records *out) {
@@ -87,12 +103,8 @@ int records_read(struct ctx *c, const char *text, struct records *out) {
     const json_t *one;
     size_t i;
     int rc = json_parse(c, DIALECT_PROBLEM, text, strlen(text), &tree);
-    if (rc != 0 || !json_is_array(tree)) {
-        err_clear(c);
-        return fail_field(c, ERR_INVALID, "records",
-                          "Invalid value for parameter 'records' supplied: it must be the text of "
-                          "a JSON list of records.");
-    }
+    if (rc != 0 || !json_is_array(tree))
+        return no_list(c);
     out->n = json_array_size(tree);
     out->items = ARENA_ARRAY(c->arena, struct record, out->n + 1);
     json_array_foreach(tree, i, one) {

@@ -6,7 +6,7 @@
  * {}}} goes   the same with dataset_record_id, dataset_id, source_id, source_type, created_time,
  *          last_update_time, created_by, last_updated_by; what is not there is left out
  * All members may be absent; who sent it is the tag mlflow.user. Source types: UNSPECIFIED, TRACE,
- * HUMAN, DOCUMENT, CODE, in any case. */
+ * HUMAN, DOCUMENT, CODE, in any case. Numbers are kept as they came, members in their order. */
 #include <stddef.h>
 #include <stdint.h>
 
@@ -15,29 +15,44 @@ struct evaluation_dataset;
 struct json_t;
 struct strs;
 
+/* Bytes of JSON: what the expectations or the tags of a record may grow to by many merges, and what
+ * fills a page, which ends behind the record that does. */
+#define RECORD_MEMBER_MAX ((size_t)16 << 20)
+#define RECORD_PAGE_MAX ((size_t)8 << 20)
+/* Fields that a dataset's schema lists of each part; longer names are left out. */
+#define SCHEMA_FIELDS_MAX 1000
+#define SCHEMA_NAME_MAX 255
+
 struct record {
     const struct json_t *tree;
-    const char *inputs, *inputs_sha256; /* JSON with sorted keys, and its hash in hex */
-    const char *outputs;                /* JSON; NULL: none */
-    const char *source;                 /* JSON; NULL: none */
-    const char *user;                   /* NULL: nobody said */
+    const char *inputs;        /* JSON */
+    const char *inputs_sha256; /* hash in hex of the same with sorted keys */
+    const char *outputs;       /* JSON; NULL: none */
+    const char *source;        /* JSON; NULL: none */
+    const char *user;          /* NULL: nobody said */
 };
 struct records {
     struct record *items;
     size_t n;
 };
+/* How far a write has come, over the several transactions that it may take. */
+struct progress {
+    size_t at; /* the next one */
+    int64_t inserted, updated, gone;
+};
 
 /* Pure. ERR_INVALID names the record and its member. */
 int records_read(struct ctx *c, const char *text, struct records *out);
-/* Inside a write; may run twice. */
+/* Inside a write: from in->items[before.at] on, as many as fit into the time that one operation may
+ * hold the writer. May run twice. */
 int records_put(struct ctx *c, const struct evaluation_dataset *d, const struct records *in,
-                int64_t *inserted, int64_t *updated);
+                const struct progress *before, struct progress *after);
+/* The same for a list of ids. */
+int records_delete(struct ctx *c, const struct evaluation_dataset *d, const struct strs *ids,
+                   const struct progress *before, struct progress *after);
 /* In the order in which they came, from behind *after on (0 at first); *after is 0 behind the
  * last. */
 int records_list(struct ctx *c, const struct evaluation_dataset *d, int64_t most, int64_t *after,
                  const char **text);
-/* Inside a write. */
-int records_delete(struct ctx *c, const struct evaluation_dataset *d, const struct strs *ids,
-                   int64_t *gone);
 
 #endif

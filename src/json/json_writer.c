@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <jansson.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "json_string.h"
 #include "quern/base/buf.h"
 #include "quern/base/str.h"
 #include "quern/json/json_out.h"
@@ -38,7 +38,7 @@ static void put_valid(struct buf *b, const char *s, size_t n) {
     buf_put(b, s + from, n - from);
 }
 
-static void put_string(struct buf *b, const char *s, size_t n) {
+void json_put_string(struct buf *b, const char *s, size_t n) {
     buf_putc(b, '"');
     if (utf8_valid(s, n)) {
         put_valid(b, s, n);
@@ -56,60 +56,6 @@ static void put_string(struct buf *b, const char *s, size_t n) {
         }
     }
     buf_putc(b, '"');
-}
-
-static void put_double(struct buf *b, double v) {
-    char text[32];
-    buf_put(b, text, json_double(v, text));
-}
-
-/* Trees keep their own commas: they may be deeper than the writer's bits. */
-static void put_tree(struct buf *b, const json_t *t) {
-    const char *key;
-    json_t *v;
-    size_t i;
-    bool more = false;
-    switch (t ? json_typeof(t) : JSON_NULL) {
-    case JSON_OBJECT:
-        buf_putc(b, '{');
-        json_object_foreach((json_t *)(uintptr_t)t, key, v) {
-            if (more)
-                buf_putc(b, ',');
-            more = true;
-            put_string(b, key, strlen(key));
-            buf_putc(b, ':');
-            put_tree(b, v);
-        }
-        buf_putc(b, '}');
-        break;
-    case JSON_ARRAY:
-        buf_putc(b, '[');
-        json_array_foreach(t, i, v) {
-            if (i)
-                buf_putc(b, ',');
-            put_tree(b, v);
-        }
-        buf_putc(b, ']');
-        break;
-    case JSON_STRING:
-        put_string(b, json_string_value(t), json_string_length(t));
-        break;
-    case JSON_INTEGER:
-        buf_printf(b, "%lld", (long long)json_integer_value(t));
-        break;
-    case JSON_REAL:
-        put_double(b, json_real_value(t));
-        break;
-    case JSON_TRUE:
-        buf_puts(b, "true");
-        break;
-    case JSON_FALSE:
-        buf_puts(b, "false");
-        break;
-    case JSON_NULL:
-        buf_puts(b, "null");
-        break;
-    }
 }
 
 static bool need_comma(const struct json_writer *w) {
@@ -169,7 +115,7 @@ void jw_arr_end(struct json_writer *w) {
 
 void jw_key(struct json_writer *w, const char *key) {
     value(w);
-    put_string(w->out, key, strlen(key));
+    json_put_string(w->out, key, strlen(key));
     buf_putc(w->out, ':');
     set_comma(w, false);
 }
@@ -183,7 +129,7 @@ void jw_str(struct json_writer *w, const char *s) {
 
 void jw_strn(struct json_writer *w, const char *s, size_t n) {
     value(w);
-    put_string(w->out, s, n);
+    json_put_string(w->out, s, n);
 }
 
 void jw_i64(struct json_writer *w, int64_t v) {
@@ -193,8 +139,8 @@ void jw_i64(struct json_writer *w, int64_t v) {
 }
 
 void jw_f64(struct json_writer *w, double v) {
-    value(w);
-    put_double(w->out, v);
+    char text[32];
+    jw_raw(w, text, json_double(v, text));
 }
 
 void jw_bool(struct json_writer *w, bool v) {
@@ -214,7 +160,7 @@ void jw_raw(struct json_writer *w, const char *json, size_t n) {
 
 void jw_tree(struct json_writer *w, const struct json_t *tree) {
     value(w);
-    put_tree(w->out, tree);
+    json_put(w->out, tree, JSON_TIGHT);
 }
 
 void jw_key_str(struct json_writer *w, const char *key, const char *s) {

@@ -2,7 +2,6 @@
 #include "assessment.h"
 
 #include <jansson.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "assessment_row.h"
@@ -10,22 +9,15 @@
 #include "quern/base/id.h"
 #include "quern/base/str.h"
 #include "quern/core/ctx.h"
+#include "quern/json/json_out.h"
 #include "quern/trace/timestamp.h"
 #include "trace.h"
 
 #define NAME_MAX_POINTS 250
 #define TEXT_MAX ((size_t)1 << 20)
 
-static void release(void *text) {
-    free(text);
-}
-
 static const char *dump(struct ctx *c, const json_t *v) {
-    char *text = json_dumps(v, JSON_ENCODE_ANY | JSON_COMPACT);
-    if (!text)
-        mem_die();
-    arena_defer(c->arena, release, text);
-    return text;
+    return json_text(c->arena, v, JSON_TIGHT);
 }
 
 static int missing(struct ctx *c, const char *name) {

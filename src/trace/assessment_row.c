@@ -2,13 +2,14 @@
 #include "assessment_row.h"
 
 #include <jansson.h>
-#include <stdlib.h>
 
 #include "assessment.h"
 #include "quern/base/arena.h"
+#include "quern/base/buf.h"
 #include "quern/base/str.h"
 #include "quern/core/ctx.h"
 #include "quern/db/db.h"
+#include "quern/json/json_out.h"
 #include "quern/trace/timestamp.h"
 #include "trace_wire.h"
 
@@ -99,11 +100,12 @@ static json_t *value_tree(const struct assessment_row *a) {
     o = json_object();
     if (str_eq(a->kind, "expectation") && (json_is_object(v) || json_is_array(v))) {
         /* As the clients write it: a value that is no scalar is packed as text. */
-        char *text = json_dumps(v, 0);
+        struct buf text = {0};
+        json_put(&text, v, JSON_SPACED);
         json_object_set_new(o, "serialized_value",
-                            json_pack("{s:s,s:s}", "serialization_format", "JSON_FORMAT", "value",
-                                      text ? text : "null"));
-        free(text);
+                            json_pack("{s:s,s:s#}", "serialization_format", "JSON_FORMAT", "value",
+                                      text.data, (int)text.len));
+        buf_free(&text);
         json_decref(v);
         return o;
     }

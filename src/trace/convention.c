@@ -2,7 +2,7 @@
 #include "convention.h"
 
 #include <jansson.h>
-#include <stdlib.h>
+#include <math.h>
 #include <string.h>
 
 #include "quern/base/arena.h"
@@ -158,14 +158,19 @@ static void put(json_t *span, const char *key, json_t *value) {
                                           span_json_text(value)));
 }
 
-static bool has(const json_t *span, const char *key) {
-    const json_t *item;
+/* The first of that name. */
+static json_t *find(const json_t *span, const char *key) {
+    json_t *item;
     size_t i;
     json_array_foreach(json_object_get(span, "attributes"), i, item) {
         if (str_eq(json_string_value(json_object_get(item, "key")), key))
-            return true;
+            return item;
     }
-    return false;
+    return NULL;
+}
+
+static bool has(const json_t *span, const char *key) {
+    return find(span, key) != NULL;
 }
 
 /* ------------------------------------------------------------------ messages as events */
@@ -210,8 +215,11 @@ static const char *type_of(struct ctx *c, const json_t *span) {
 static bool whole(struct ctx *c, const json_t *span, const char *key, json_int_t *out) {
     const struct span s = {.tree = span};
     const json_t *v = key ? span_attribute(c, &s, key) : NULL;
-    int64_t n = json_integer_value(v);
-    bool yes = json_is_integer(v) || (json_is_string(v) && str_to_i64(json_string_value(v), &n));
+    double d = json_number_value(v);
+    bool real = json_is_real(v) && d == trunc(d) && fabs(d) < 9007199254740992.0;
+    int64_t n = real ? (int64_t)d : json_integer_value(v);
+    bool yes =
+        real || json_is_integer(v) || (json_is_string(v) && str_to_i64(json_string_value(v), &n));
     *out = yes ? n : 0;
     return yes;
 }
@@ -242,9 +250,10 @@ static const json_t *said(struct ctx *c, const json_t *span, enum said what) {
     return v;
 }
 
-/* Requests and answers of most makers name their model themselves. */
+/* Requests and answers of most makers name their model themselves. Looked for in the text first:
+ * it may be long, and most name none. */
 static const json_t *model_within(struct ctx *c, const json_t *span, const char *key) {
-    const json_t *value = told(c, span, key);
+    const json_t *value = json_object_get(find(span, key), "value");
     const char *text = json_string_value(json_object_get(value, "string_value"));
     const json_t *v = text && strstr(text, "\"model\"") ? plain(c, value) : NULL;
     v = json_object_get(v, "model");
@@ -254,19 +263,12 @@ static const json_t *model_within(struct ctx *c, const json_t *span, const char 
 static void put_type(struct ctx *c, json_t *span) {
     const char *type = type_of(c, span);
     const struct span s = {.tree = span};
-    const char *now = json_string_value(span_attribute(c, &s, SPAN_TYPE));
-    const json_t *item;
-    json_t *list = json_object_get(span, "attributes");
-    size_t i;
-    if (!type || (now && !str_eq(now, "UNKNOWN")))
-        return;
-    json_array_foreach(list, i, item) {
-        if (str_eq(json_string_value(json_object_get(item, "key")), SPAN_TYPE)) {
-            json_array_remove(list, i);
-            break;
-        }
-    }
-    put(span, SPAN_TYPE, json_string(type));
+    json_t *there = find(span, SPAN_TYPE);
+    if (type && !there)
+        put(span, SPAN_TYPE, json_string(type));
+    else if (type && str_eq(json_string_value(span_attribute(c, &s, SPAN_TYPE)), "UNKNOWN"))
+        json_object_set_new(there, "value",
+                            json_pack("{s:o}", "string_value", span_json_text(json_string(type))));
 }
 
 static void put_said(struct ctx *c, json_t *span) {
@@ -310,9 +312,10 @@ void convention_apply(struct ctx *c, struct json_t *span) {
         if (json_object_size(tokens) && !has(span, SPAN_TOKENS))
             put(span, SPAN_TOKENS, json_incref(tokens));
     }
-    const json_t *model = has(span, SPAN_MODEL) ? NULL : model_within(c, span, SPAN_INPUTS);
-    if (!model && !has(span, SPAN_MODEL))
-        model = model_within(c, span, SPAN_OUTPUTS);
+    if (has(span, SPAN_MODEL))
+        return;
+    const json_t *model = model_within(c, span, SPAN_INPUTS);
+    model = model ? model : model_within(c, span, SPAN_OUTPUTS);
     if (model)
         put(span, SPAN_MODEL, json_incref((json_t *)model));
 }

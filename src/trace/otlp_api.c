@@ -13,11 +13,13 @@
 #include "quern/db/db.h"
 #include "quern/trace/trace.h"
 #include "quern/tracking/tracking.h"
+#include "sender.h"
 #include "span.h"
 #include "trace.h"
 #include "trace_api.h"
 
 #define BODY_MAX (32u << 20)
+#define RUN_ID_MAX 64
 #define INFLATED_MAX ((size_t)64 << 20)
 /* zlib's numbers of the forms. */
 #define GZIP (15 + 16)
@@ -145,6 +147,8 @@ static int write_spans(struct ctx *c, void *arg) {
 }
 
 static int read_spans(struct ctx *c, const struct otlp *from, struct intake *in) {
+    const json_t *last = NULL;
+    struct pairs *sender = NULL;
     size_t i;
     json_t *tree;
     int rc = 0;
@@ -154,11 +158,25 @@ static int read_spans(struct ctx *c, const struct otlp *from, struct intake *in)
         if (rc == 0)
             convention_apply(c, tree);
         rc = rc ? rc : span_read(c, tree, &in->spans[i]);
-        in->spans[i].resource = json_array_get(from->resources, i);
+        if (json_array_get(from->resources, i) != last) {
+            last = json_array_get(from->resources, i);
+            sender = ARENA_NEW(c->arena, struct pairs);
+            sender_tags(c, last, sender);
+        }
+        in->spans[i].sender = sender;
     }
-    if (rc == 0)
-        qsort(in->spans, in->n, sizeof *in->spans, by_trace);
-    return rc;
+    if (rc != 0)
+        return rc;
+    qsort(in->spans, in->n, sizeof *in->spans, by_trace);
+    return sender_check(c, in->spans, in->n);
+}
+
+/* Ids of runs are 32 hex digits; what came from elsewhere may look otherwise. It is stored for
+ * every trace of the request, so it must not be long. */
+static bool run_id_fits(const char *id) {
+    size_t n = id ? strlen(id) : 0;
+    return n <= RUN_ID_MAX && (!id || strspn(id, "0123456789abcdefghijklmnopqrstuvwxyz"
+                                                 "ABCDEFGHIJKLMNOPQRSTUVWXYZ_-") == n);
 }
 
 int api_otlp(struct ctx *c, const void *input, void *out) {
@@ -181,7 +199,8 @@ int api_otlp(struct ctx *c, const void *input, void *out) {
                                                "Invalid Content-Type: %s. Expected: "
                                                "application/x-protobuf or application/json",
                                                c->content_type)));
-    int rc = unpack(c, &data, &n);
+    int rc = run_id_fits(in.run_id) ? unpack(c, &data, &n)
+                                    : fail(c, ERR_INVALID, "x-mlflow-run-id must be a run's id.");
     if (rc == 0)
         rc = json ? otlp_from_json(c, data, n, &told) : otlp_from_protobuf(c, data, n, &told);
     if (rc == 0 && !told.senders)

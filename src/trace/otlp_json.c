@@ -70,6 +70,17 @@ static json_t *pack(const char *kind, json_t *value) {
     return out;
 }
 
+/* What is no number stands as text, as protobuf's mapping has it. */
+static json_t *real(struct read *r, const json_t *x) {
+    const char *s = json_string_value(x);
+    double d = json_number_value(x);
+    if (s && (str_eq(s, "NaN") || str_eq(s, "Infinity") || str_eq(s, "-Infinity")))
+        return pack("double_value", json_incref((json_t *)x));
+    if (!json_is_number(x) && (!s || !str_to_f64(s, &d) || !isfinite(d)))
+        return fault(r, "a doubleValue is no number");
+    return pack("double_value", json_real(d));
+}
+
 static json_t *any_value(struct read *r, const json_t *v, int depth) {
     const json_t *x;
     int64_t n = 0;
@@ -87,8 +98,7 @@ static json_t *any_value(struct read *r, const json_t *v, int depth) {
         return pack("int_value", json_integer(json_is_integer(x) ? json_integer_value(x) : n));
     }
     if ((x = member(v, "doubleValue", "double_value")))
-        return pack("double_value",
-                    json_is_number(x) ? json_real(json_number_value(x)) : json_incref((json_t *)x));
+        return real(r, x);
     if ((x = member(v, "arrayValue", "array_value")))
         return pack("array_value", values_of(r, x, depth));
     if ((x = member(v, "kvlistValue", "kvlist_value")))

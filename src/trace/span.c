@@ -2,12 +2,12 @@
 #include "span.h"
 
 #include <jansson.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "quern/base/arena.h"
 #include "quern/base/str.h"
 #include "quern/core/ctx.h"
+#include "quern/json/json_out.h"
 
 static void drop(void *tree) {
     json_decref(tree);
@@ -35,10 +35,6 @@ static const char *short_status(const json_t *tree) {
     return code && str_eq(code, "STATUS_CODE_ERROR") ? "ERROR" : "UNSET";
 }
 
-static void release_text(void *text) {
-    free(text);
-}
-
 int span_read(struct ctx *c, const struct json_t *tree, struct span *out) {
     const char *trace = id_hex(c, tree, "trace_id", 16);
     const char *name = json_string_value(json_object_get(tree, "name"));
@@ -59,11 +55,7 @@ int span_read(struct ctx *c, const struct json_t *tree, struct span *out) {
                           "A span's times must be nanoseconds since 1970.");
     const json_t *type = span_attribute(c, out, SPAN_TYPE);
     out->type = json_is_string(type) ? json_string_value(type) : "";
-    char *text = json_dumps(tree, JSON_COMPACT);
-    if (!text)
-        mem_die();
-    arena_defer(c->arena, release_text, text);
-    out->content = text;
+    out->content = json_text(c->arena, tree, JSON_TIGHT);
     return 0;
 }
 
@@ -126,8 +118,5 @@ const char *span_attribute_text(struct ctx *c, const struct span *s, const char 
         return NULL;
     if (json_is_string(v))
         return arena_strndup(c->arena, json_string_value(v), json_string_length(v));
-    char *text = json_dumps(v, JSON_ENCODE_ANY);
-    const char *out = arena_strdup(c->arena, text ? text : "");
-    free(text);
-    return out;
+    return json_text(c->arena, v, JSON_SPACED);
 }

@@ -9,6 +9,7 @@
 
 struct ctx;
 struct json_t;
+struct pairs;
 
 /* Attributes that mean something; the last two are objects. */
 #define SPAN_TYPE "mlflow.spanType"
@@ -28,8 +29,8 @@ struct span {
     int64_t start_ns;
     int64_t end_ns; /* 0: not ended */
     const struct json_t *tree;
-    const struct json_t *resource; /* attributes of what sent it; NULL: none */
-    const char *content;           /* the tree as text */
+    const struct pairs *sender; /* tags of what sent it; NULL: none */
+    const char *content;        /* the tree as text */
 };
 
 /* Checks the tree and fills *out. */

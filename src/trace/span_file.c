@@ -2,29 +2,30 @@
 /* Spans as clients write them into traces.json, which the web page reads: attributes by name, each
  * a text of JSON. */
 #include <jansson.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "quern/base/arena.h"
+#include "quern/base/buf.h"
 #include "quern/base/str.h"
 #include "quern/core/ctx.h"
+#include "quern/json/json_out.h"
 #include "span.h"
 
 #define REQUEST_ID "mlflow.traceRequestId"
 
 struct json_t *span_json_text(struct json_t *v) {
-    json_t *out = NULL;
+    struct buf text = {0};
     if (json_is_string(
             v)) { /* JSON already, as MLflow's exporters write; a bare number is a text */
         json_t *inner = json_loads(json_string_value(v), JSON_DECODE_ANY, NULL);
-        if (json_is_object(inner) || json_is_array(inner) || json_is_string(inner))
-            out = json_incref(v);
+        bool json = json_is_object(inner) || json_is_array(inner) || json_is_string(inner);
         json_decref(inner);
+        if (json)
+            return v;
     }
-    char *text = out ? NULL : json_dumps(v, JSON_ENCODE_ANY);
-    if (!out)
-        out = json_string(text ? text : "null");
-    free(text);
+    json_put(&text, v, JSON_SPACED);
+    json_t *out = json_stringn(text.data, text.len);
+    buf_free(&text);
     json_decref(v);
     return out;
 }

@@ -2,13 +2,14 @@
 /* What spans tell of their trace, and where they lie. */
 #include <jansson.h>
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "quern/base/arena.h"
 #include "quern/base/str.h"
 #include "quern/core/ctx.h"
 #include "quern/db/db.h"
+#include "quern/json/json_out.h"
+#include "sender.h"
 #include "span.h"
 #include "trace.h"
 #include "trace_store.h"
@@ -19,11 +20,16 @@
 #define MODEL_MAX 500
 #define TAG_PREFIX "mlflow.traceTag."
 
-/* Not a number, or infinite: NULL. */
-static const char *cost_of(struct ctx *c, const json_t *cost, const char *key) {
+struct cost {
+    bool told;
+    double value;
+};
+
+/* Not a number, or infinite: not told. */
+static struct cost cost_of(const json_t *cost, const char *key) {
     const json_t *v = json_object_get(cost, key);
     double d = json_number_value(v);
-    return json_is_number(v) && isfinite(d) ? arena_printf(c->arena, "%.17g", d) : NULL;
+    return (struct cost){.told = json_is_number(v) && isfinite(d), .value = d};
 }
 
 static const char *text_attribute(struct ctx *c, const struct span *s, const char *key) {
@@ -34,20 +40,19 @@ static const char *text_attribute(struct ctx *c, const struct span *s, const cha
 /* An object as JSON; NULL: it is none. */
 static const char *tokens_of(struct ctx *c, const struct span *s) {
     const json_t *told = span_attribute(c, s, SPAN_TOKENS);
-    char *text = json_is_object(told) ? json_dumps(told, JSON_COMPACT) : NULL;
-    const char *out = arena_strdup(c->arena, text);
-    free(text);
-    return out;
+    return json_is_object(told) ? json_text(c->arena, told, JSON_TIGHT) : NULL;
 }
 
 int span_put(struct ctx *c, int64_t row, const struct span *s) {
     const json_t *cost = span_attribute(c, s, SPAN_COST);
+    const struct cost in = cost_of(cost, "input_cost"), out = cost_of(cost, "output_cost"),
+                      total = cost_of(cost, "total_cost");
     int rc =
         db_exec(c,
                 "INSERT INTO span (trace, span_id, parent_id, name, type, status, start_ns,"
                 " end_ns, content, model, provider, input_cost, output_cost, total_cost,"
                 " tokens) VALUES (?, ?, ?, ?, ?, ?, ?, nullif(?, 0), ?, ?, ?,"
-                " CAST(? AS REAL), CAST(? AS REAL), CAST(? AS REAL), ?)"
+                " CASE WHEN ? THEN ? END, CASE WHEN ? THEN ? END, CASE WHEN ? THEN ? END, ?)"
                 " ON CONFLICT (trace, span_id) DO UPDATE SET parent_id = excluded.parent_id,"
                 " name = excluded.name, type = excluded.type, status = excluded.status,"
                 " start_ns = excluded.start_ns, end_ns = excluded.end_ns,"
@@ -55,10 +60,10 @@ int span_put(struct ctx *c, int64_t row, const struct span *s) {
                 " provider = excluded.provider, input_cost = excluded.input_cost,"
                 " output_cost = excluded.output_cost, total_cost = excluded.total_cost,"
                 " tokens = excluded.tokens",
-                "isssssiisssssss", row, s->span_id, s->parent_id, s->name, s->type, s->status,
+                "isssssiisssididids", row, s->span_id, s->parent_id, s->name, s->type, s->status,
                 s->start_ns, s->end_ns, s->content, text_attribute(c, s, SPAN_MODEL),
-                text_attribute(c, s, SPAN_PROVIDER), cost_of(c, cost, "input_cost"),
-                cost_of(c, cost, "output_cost"), cost_of(c, cost, "total_cost"), tokens_of(c, s));
+                text_attribute(c, s, SPAN_PROVIDER), (int64_t)in.told, in.value, (int64_t)out.told,
+                out.value, (int64_t)total.told, total.value, tokens_of(c, s));
     return rc < 0 ? rc : 0;
 }
 
@@ -109,24 +114,6 @@ static int put_first(struct ctx *c, int64_t row, const char *metadata, const cha
                : trace_put_metadata(c, row, metadata, trace_value(c, text));
 }
 
-/* Of the first span whose sender tells any; MLflow's own tags are out of reach. */
-static int put_resource_tags(struct ctx *c, int64_t row, const struct span *spans, size_t n) {
-    size_t i = 0, k;
-    json_t *item;
-    int rc = 0;
-    while (i < n && !json_array_size(spans[i].resource))
-        i++;
-    json_array_foreach(i < n ? spans[i].resource : NULL, k, item) {
-        const char *key = json_string_value(json_object_get(item, "key"));
-        const struct span sender = {.tree = span_keep(c, json_pack("{s:[O]}", "attributes", item))};
-        bool ours = !key || !*key || strncmp(key, "mlflow.", 7) == 0 ||
-                    strncmp(key, "telemetry.sdk.", 14) == 0 || utf8_count(key) > TRACE_KEY_MAX;
-        if (rc == 0 && !ours)
-            rc = trace_put_tag(c, row, key, trace_value(c, span_attribute_text(c, &sender, key)));
-    }
-    return rc;
-}
-
 static int put_root_tags(struct ctx *c, int64_t row, const struct span *root) {
     json_t *item;
     size_t i;
@@ -172,7 +159,7 @@ static int guess(struct ctx *c, struct trace_info *t, const struct span *spans, 
     rc = usage_put(c, t->row, told, spans, n);
     rc = rc ? rc : put_first(c, t->row, "mlflow.trace.session", session, spans, n);
     rc = rc ? rc : put_first(c, t->row, "mlflow.trace.user", user, spans, n);
-    rc = rc ? rc : put_resource_tags(c, t->row, spans, n);
+    rc = rc ? rc : sender_put(c, t->row, spans, n);
     if (rc == 0 && root)
         rc = guess_from_root(c, t, told, root);
     return rc ? rc : trace_update(c, t, false);

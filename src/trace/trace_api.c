@@ -10,6 +10,7 @@
 #include "quern/artifact/place.h"
 #include "quern/base/arena.h"
 #include "quern/base/str.h"
+#include "quern/json/json_out.h"
 #include "quern/tracking/tracking.h"
 #include "span.h"
 #include "trace.h"
@@ -345,10 +346,8 @@ int api_trace_artifact(struct ctx *c, const void *in, void *out) {
         json_array_append_new(list, span_file_form(c, t.trace_id, span));
     }
     json_t *tree = json_pack("{s:o}", "spans", list);
-    char *text = json_dumps(tree, JSON_COMPACT);
+    reply_text(c, "application/octet-stream", json_text(c->arena, tree, JSON_TIGHT));
     json_decref(tree);
-    reply_text(c, "application/octet-stream", arena_strdup(c->arena, text ? text : "{}"));
-    free(text);
     reply_attachment(c, "traces.json");
     return 0;
 }

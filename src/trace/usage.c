@@ -22,6 +22,7 @@ static const char *const token_keys[] = {"input_tokens", "output_tokens", "total
                                          "cache_read_input_tokens", "cache_creation_input_tokens"};
 #define NTOKENS ARRAY_LEN(token_keys)
 #define ALWAYS 3
+#define TOKENS_REAL 9007199254740992.0 /* exact up to here */
 
 struct node {
     const char *id, *parent;
@@ -103,8 +104,11 @@ static void put_tokens(struct node *x, const char *text) {
     x->has[TOKENS] = told != NULL;
     for (size_t k = 0; k < NTOKENS; k++) {
         const json_t *v = json_object_get(told, token_keys[k]);
+        double d = json_number_value(v); /* a sender without whole numbers tells 10.0 */
         x->told[k] = json_is_number(v);
-        x->tokens[k] = json_integer_value(v);
+        x->tokens[k] = json_is_integer(v)                    ? json_integer_value(v)
+                       : d > -TOKENS_REAL && d < TOKENS_REAL ? (json_int_t)d
+                                                             : 0;
     }
     json_decref(told);
 }

@@ -5,6 +5,8 @@ import base64
 import json
 import os
 import sys
+import threading
+import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 from quern import Server  # noqa: E402
@@ -136,7 +138,8 @@ def searching(s):
             break
     same(seen, [f"s-{n}" for n in range(5)])
     same(len(ok(s.get(f"{ROOT}/search?experiment_ids={exp[0]}&experiment_ids={exp[1]}&max_results=3"))["datasets"]), 3)
-    for most in (-1, 50001):
+    same(len(records(s, make(s, 'none')['dataset_id'], '?max_results=0')), 0)
+    for most in (-1, 0, 50001):
         bad(s.post(f"{ROOT}/search", {"max_results": most}), "max_results")
     bad(s.post(f"{ROOT}/search", {"page_token": "x"}), "page")
 
@@ -169,8 +172,84 @@ def refused(s):
         error(s.request(method, f"{ROOT}/d-none/{path}", body), 404, "d-none", "RESOURCE_DOES_NOT_EXIST")
 
 
+def kept_as_it_came(s):
+    """Numbers and the order of members, in what is stored, merged and told; every change has its digest."""
+    i = make(s, "exact", tags='{"f": 1.1, "g": [0.1, 2]}')["dataset_id"]
+    same(json.loads(ok(s.get(f"{ROOT}/{i}"))["dataset"]["tags"]), {"f": "1.1", "g": "[0.1, 2]"})
+    text = '[{"inputs": {"z": 1.1, "a": {"y": 0.1, "b": 1e-07}}, "outputs": [2.3, 1.0, 100], "expectations": {"x": 0.7}, "tags": {"t": 4.4}, ' \
+           '"source": {"source_type": "CODE", "source_data": {"f": 5.1}}}]'
+    ok(s.post(f"{ROOT}/{i}/records", {"records": text}))
+    ok(s.post(f"{ROOT}/{i}/records", {"records": '[{"inputs": {"a": {"b": 1e-07, "y": 0.1}, "z": 1.1}, "expectations": {"n": 3.3}, "tags": {"u": 6.6}}]'}))
+    told = ok(s.get(f"{ROOT}/{i}/records"))["records"].replace(" ", "")
+    for part in ('"inputs":{"z":1.1,"a":{"y":0.1,"b":1e-07}}', '"outputs":[2.3,1.0,100]', '"expectations":{"x":0.7,"n":3.3}', '"tags":{"t":4.4,"u":6.6}', '"source_data":{"f":5.1}'):
+        assert part in told, f"{part} is not in {told}"
+    same(len(records(s, i)), 1, "inputs in another order are the same")
+    seen = set()
+    for n in range(60):
+        put(s, i, [{"inputs": {"n": n % 3}}])
+        seen.add(ok(s.get(f"{ROOT}/{i}"))["dataset"]["digest"])
+    same(len(seen), 60, "digests of 60 changes")
+    same(json.loads(ok(s.get(f"{ROOT}/{i}"))["dataset"]["profile"]), {"num_records": 4})
+    for text, part in (('[{"inputs": {"n": NaN}}]', "; it is not valid JSON (line 1, column "), ('[{"inputs": {"n": 1, "n": 2}}]', "the same key twice"),
+                       ('[{"inputs": {"n": 123456789012345678901}}]', "a number that fits no 64-bit integer"), ('[{"inputs": {"n": "a\\u0000b"}}]', "NUL")):
+        bad(s.post(f"{ROOT}/{i}/records", {"records": text}), part)
+
+
+def many(s):
+    """A long list holds nobody else up; pages end where they become large, and no list of fields grows without end."""
+    i, other = make(s, "many")["dataset_id"], make(s, "other")["dataset_id"]
+    worst, done = [0.0], threading.Event()
+
+    def others():
+        while not done.is_set():
+            start = time.monotonic()
+            ok(s.request("PATCH", f"{ROOT}/{other}/tags", {"tags": '{"a": "b"}'}))
+            worst[0] = max(worst[0], time.monotonic() - start)
+
+    thread = threading.Thread(target=others)
+    thread.start()
+    try:
+        n = 60000
+        start = time.monotonic()
+        same(put(s, i, [{"inputs": {"n": k}} for k in range(n)]), {"inserted_count": n, "updated_count": 0})
+        whole = time.monotonic() - start
+        same(put(s, i, [{"inputs": {"n": k}, "outputs": k} for k in range(0, n, 2)]), {"inserted_count": 0, "updated_count": n // 2})
+        same(ok(s.get(f"{ROOT}/{i}"))["dataset"]["profile"], '{"num_records": %d}' % n)
+        ids = [r["dataset_record_id"] for r in records(s, i, "?max_results=5000")]
+        same(ok(s.request("DELETE", f"{ROOT}/{i}/records", {"dataset_record_ids": ids + ids})), {"deleted_count": 5000})
+        same(ok(s.get(f"{ROOT}/{i}"))["dataset"]["profile"], '{"num_records": %d}' % (n - 5000))
+        same(ok(s.request("DELETE", f"{ROOT}/{i}")), {})
+        error(s.get(f"{ROOT}/{i}"), 404, i, "RESOURCE_DOES_NOT_EXIST")
+    finally:
+        done.set()
+        thread.join()
+    assert worst[0] < whole / 2, f"others waited {worst[0]:.2f} s while a list was written, all of which took {whole:.2f} s"
+    i = make(s, "wide")["dataset_id"]
+    for k in range(3):
+        put(s, i, [{"inputs": {"k": k, "text": chr(97 + k) * (5 << 20)}}])
+    first = ok(s.get(f"{ROOT}/{i}/records"))
+    same([r["inputs"]["k"] for r in json.loads(first["records"])], [0, 1], "a page ends behind the record that fills it")
+    rest = ok(s.get(f"{ROOT}/{i}/records?page_token={first['next_page_token']}"))
+    same(([r["inputs"]["k"] for r in json.loads(rest["records"])], "next_page_token" in rest), ([2], False))
+    put(s, i, [{"inputs": {f"{k}-{m}": 1 for m in range(100)}, "expectations": {"n" * 256: 1, "m": 1}} for k in range(30)])
+    schema = json.loads(ok(s.get(f"{ROOT}/{i}"))["dataset"]["schema"])
+    same((len(schema["inputs"]), schema["expectations"]), (1000, {"m": "integer"}))
+    bad(s.post(f"{ROOT}/{i}/add-experiments", {"experiment_ids": ["0"] * 10001}), "experiment_ids")
+    bad(s.post(f"{ROOT}/{i}/remove-experiments", {"experiment_ids": ["0"] * 10001}), "experiment_ids")
+    with_tags = [make(s, f"tagged-{k}", tags=json.dumps({f"t{m}": chr(97 + k) * 5000 for m in range(700)}))["name"] for k in range(5)]
+    seen, token, pages = [], None, 0
+    while pages < 9:
+        a = ok(s.post(f"{ROOT}/search", {"filter_string": "name LIKE 'tagged-%'", "order_by": ["name"], **({"page_token": token} if token else {})}))
+        seen, token, pages = seen + [d["name"] for d in a["datasets"]], a.get("next_page_token"), pages + 1
+        if not token:
+            break
+    same((seen, pages), (with_tags, 2), "a page of datasets ends where their tags fill it")
+
+
 def main():
     with Server() as s:
+        kept_as_it_came(s)
+        many(s)
         whole(s)
         paged(s)
         searching(s)

@@ -405,6 +405,29 @@ def datasets(root, callers, t):
         check(f"free edited by {name}", a.status == edit, a)
         a = callers[name][0].call("POST", A3 + "datasets/create", {"name": "mine"})
         check(f"made by {name}", a.status == edit, a)
+    # What only few could read does not open itself to all when its experiment is erased.
+    gone = root.ok("POST", A2 + "experiments/create", {"name": "gone"}).json["experiment_id"]
+    root.ok("POST", A2 + "experiments/permissions/create", {"experiment_id": gone, "username": "writer_barred", "permission": "NO_PERMISSIONS"})
+    orphan = root.ok("POST", A3 + "datasets/create", {"name": "orphan", "experiment_ids": [gone]}).json["dataset"]["dataset_id"]
+    two = root.ok("POST", A3 + "datasets/create", {"name": "two", "experiment_ids": [gone, "0"]}).json["dataset"]["dataset_id"]
+    barred = callers["writer_barred"][0]
+    check("barred before", barred.call("GET", A3 + f"datasets/{orphan}").status == 403, "")
+    root.ok("POST", A2 + "experiments/delete", {"experiment_id": gone})
+    root.ok("DELETE", f"/api/v1/trash/experiment/{gone}")
+    for name, want in (("writer_barred", 403), ("writer", 403), ("u_default", 403), ("padmin", 200)):
+        a = callers[name][0].call("GET", A3 + f"datasets/{orphan}")
+        check(f"orphan read by {name}", a.status == want, a)
+        seen = callers[name][0].ok("POST", A3 + "datasets/search", {"filter_string": "name = 'orphan'"})
+        check(f"orphan found by {name}", (orphan in json.dumps(seen.json)) == (want == 200), seen)
+        a = callers[name][0].call("GET", A3 + f"datasets/{two}")
+        check(f"two read by {name}", a.status == 200, a)
+    a = callers["padmin"][0].call("POST", A3 + f"datasets/{orphan}/add-experiments", {"experiment_ids": ["0"]})
+    check("orphan joined anew", a.status == 200, a)
+    a = callers["writer"][0].call("GET", A3 + f"datasets/{orphan}")
+    check("orphan read by writer again", a.status == 200, a)
+    root.ok("POST", A3 + f"datasets/{orphan}/remove-experiments", {"experiment_ids": ["0"]})
+    a = callers["writer"][0].call("GET", A3 + f"datasets/{orphan}")
+    check("left on purpose: the role decides", a.status == 200, a)
     a = callers["u_manage"][0].call("POST", A3 + f"datasets/{t.new_dataset()}/add-experiments", {"experiment_ids": ["0"]})
     check("joined to what one may only read", a.status == 403, a)
 

@@ -305,8 +305,48 @@ def senders(s):
     raw, tid = ids(132)
     send(s, request(span(raw, b"\x02" * 8, b"\x01" * 8)), **{"x-mlflow-run-id": run})
     same(of_run(), [], "its root has not come")
+    for odd in ("r" * 65, "a b", "\u00fc"):
+        error(send(s, request(span(raw, b"\x02" * 8, b"\x01" * 8)), **{"x-mlflow-run-id": odd}), 400, "x-mlflow-run-id must be a run's id")
     send(s, request(span(raw, b"\x01" * 8)), **{"x-mlflow-run-id": run})
     same(of_run(), [tid])
+
+
+def resources_bounded(s):
+    """A request says its resource once for many traces; what it would grow to is bounded, and read once."""
+    def body(attributes, traces, first):
+        resource = field(1, b"".join(field(1, pair(k, v)) for k, v in attributes.items()))
+        return field(1, resource + field(2, b"".join(field(2, span(struct.pack(">QQ", 7, first + i), b"\x01" * 8)) for i in range(traces))))
+    at = {"long": "\u00fc" * (1 << 20), "n": 1.1, "list": [0.1, "x"]}
+    same(send(s, body(at, 400, 0)).status, 200)
+    tags = get(s, "tr-" + struct.pack(">QQ", 7, 399).hex())["trace_info"]["tags"]
+    same((len(tags["long"]), tags["n"], tags["list"]), (8000, "1.1", '[0.1, "x"]'))
+    with open(f"/proc/{s.process.pid}/status", encoding="utf-8") as f:
+        peak = next(int(line.split()[1]) for line in f if line.startswith("VmHWM"))
+    assert peak < 600_000, f"{peak} KiB for 400 traces of a resource of 2 MiB"
+    error(send(s, body(at, 5000, 10_000)), 413, "Send fewer traces at once")
+    error(send(s, body({f"k{i}": i for i in range(500)}, 500, 20_000)), 413, "Send fewer traces at once")
+    error(s.get("/api/3.0/mlflow/traces/get?trace_id=tr-" + struct.pack(">QQ", 7, 20_000).hex()), 404, "tr-")
+
+
+def numbers(s):
+    """1.1 stays 1.1 in attributes, previews, tags and sums."""
+    raw, tid = ids(140)
+    at = {"d": 1.1, "l": [0.1, {"x": 2.3}], "e": 1e22, "mlflow.spanInputs": {"t": 0.7}, "mlflow.spanOutputs": 2.2, "mlflow.traceTag.rate": 0.3, "input.value": 0.1,
+          "llm.token_count.prompt": 3.0, "mlflow.llm.cost": {"input_cost": 0.1, "output_cost": 0.2, "total_cost": 0.3}}
+    send(s, request(span(raw, b"\x01" * 8, attributes=at)))
+    info = get(s, tid)["trace_info"]
+    same((info["request_preview"], info["response_preview"], info["tags"]["rate"]), ('{"t": 0.7}', "2.2", "0.3"))
+    same((info["trace_metadata"]["mlflow.trace.cost"], json.loads(info["trace_metadata"]["mlflow.trace.tokenUsage"])["input_tokens"]),
+         ('{"input_cost": 0.1, "output_cost": 0.2, "total_cost": 0.3}', 3))
+    told = s.get(f"/ajax-api/3.0/mlflow/get-trace-artifact?request_id={tid}").json["spans"][0]["attributes"]
+    same((told["d"], told["l"], told["e"], told["mlflow.spanOutputs"]), ("1.1", '[0.1, {"x": 2.3}]', "1e+22", "2.2"))
+    raw, tid = ids(141)
+    send(s, request(span(raw, b"\x01" * 8, attributes={"input.value": 0.1, "output.value": 1.1})))
+    told = s.get(f"/ajax-api/3.0/mlflow/get-trace-artifact?request_id={tid}").json["spans"][0]["attributes"]
+    same((told["mlflow.spanInputs"], told["mlflow.spanOutputs"]), ('"0.1"', '"1.1"'), "by convention")
+    rated = {"assessment_name": "rate", "source": {"source_type": "HUMAN", "source_id": "me"}, "expectation": {"value": {"x": 0.1, "l": [1.1]}}}
+    a = ok(s.post(f"/api/3.0/mlflow/traces/{tid}/assessments", {"assessment": rated}))["assessment"]
+    same(a["expectation"]["serialized_value"]["value"], '{"x": 0.1, "l": [1.1]}')
 
 
 def otlp_json(s):
@@ -315,18 +355,21 @@ def otlp_json(s):
         "traceId": raw.hex(), "spanId": "01" * 8, "name": "j", "kind": 1, "startTimeUnixNano": str(T0),
         "endTimeUnixNano": T0 + 2_000_000, "status": {"code": 1},
         "attributes": [{"key": "n", "value": {"intValue": "12"}}, {"key": "s", "value": {"stringValue": "x"}},
+                       {"key": "d", "value": {"doubleValue": "0.1"}}, {"key": "nan", "value": {"doubleValue": "NaN"}},
                        {"key": "a", "value": {"arrayValue": {"values": [{"boolValue": True}]}}}],
         "events": [{"timeUnixNano": str(T0), "name": "e"}]}]}]}]}
     a = send(s, json.dumps(body).encode(), headers=JSON)
     same((a.status, a.json), (200, {}))
     got = get(s, tid)["spans"][0]
     same({x["key"]: x["value"] for x in got["attributes"]},
-         {"n": {"int_value": 12}, "s": {"string_value": "x"},
+         {"n": {"int_value": 12}, "s": {"string_value": "x"}, "d": {"double_value": 0.1}, "nan": {"double_value": "NaN"},
           "a": {"array_value": {"values": [{"bool_value": True}]}}})
     same((got["start_time_unix_nano"], got["status"]), (T0, {"code": "STATUS_CODE_OK"}))
     for bad, part in (({"traceId": "xyz"}, "trace_id must have 16 bytes"), ({"spanId": ""}, "span_id must have 8 bytes"),
                       ({"startTimeUnixNano": "soon"}, "a time is no number of nanoseconds"),
-                      ({"attributes": [{"key": "a", "value": {"intValue": "x"}}]}, "an intValue is no whole number")):
+                      ({"attributes": [{"key": "a", "value": {"intValue": "x"}}]}, "an intValue is no whole number"),
+                      ({"attributes": [{"key": "a", "value": {"doubleValue": {"any": ["thing"]}}}]}, "a doubleValue is no number"),
+                      ({"attributes": [{"key": "a", "value": {"doubleValue": "x"}}]}, "a doubleValue is no number")):
         one = dict(body["resourceSpans"][0]["scopeSpans"][0]["spans"][0], **bad)
         error(send(s, json.dumps({"resourceSpans": [{"scopeSpans": [{"spans": [one]}]}]}).encode(), headers=JSON), 400, part)
     error(send(s, b"{", headers=JSON), 400, "detail")
@@ -611,6 +654,7 @@ def main():
         described_by_spans(s)
         conventions(s)
         senders(s)
+        numbers(s)
         otlp_json(s)
         packed(s)
         refused(s)
@@ -619,6 +663,8 @@ def main():
         searching(s)
         deleting(s)
         assessing(s)
+    with Server() as s:
+        resources_bounded(s)
     print("traces on the wire: ok")
 
 

@@ -15,12 +15,18 @@
  * optimization, label schemas, review queues, judges run by the server, jobs, demo) fails with
  * NOT_IMPLEMENTED and a sentence that names the feature; workspaces are told to be off, since
  * Quern's projects take their place. docs/mlflow.md lists them. */
+#include <stdint.h>
+
 #include "quern/http/route.h"
 
+struct ctx;
 struct db;
 
 /* Records of evaluation datasets are taken apart on workers and written from there. */
 void genai_open(struct db *db);
+/* Housekeeping, inside a write: erases about `most` records of deleted datasets. A number above 0
+ * while there may be more, 0 when not, or negative. */
+int evaluation_expire(struct ctx *c, int64_t most);
 
 extern const struct route_list dataset_routes; /* MLflow's datasets/... */
 extern const struct route_list scorer_routes;

@@ -10,6 +10,7 @@
 
 #include "quern/core/shape.h"
 
+struct arena;
 struct buf;
 struct json_t;
 
@@ -43,5 +44,16 @@ void jw_key_bool(struct json_writer *w, const char *key, bool v);
 /* "3.0", "1e+30": the double form used everywhere; out[32]. NaN and infinities with their quotes.
  */
 size_t json_double(double v, char out[32]);
+
+/* A tree as text on the arena, numbers as above: what came as 1.1 stays 1.1, which jansson's own
+ * writer does not promise. */
+enum json_form {
+    JSON_TIGHT,        /* no blanks, members as they came */
+    JSON_TIGHT_SORTED, /* the same, members by name */
+    JSON_SPACED        /* ", " and ": ", as Python writes */
+};
+char *json_text(struct arena *a, const struct json_t *tree, enum json_form form);
+/* The same, appended. */
+void json_put(struct buf *out, const struct json_t *tree, enum json_form form);
 
 #endif

@@ -262,6 +262,22 @@ static void errors(void) {
     ctx_end(&c);
 }
 
+static void texts_of_trees(void) {
+    struct arena *a = arena_new();
+    json_t *t = json_loads(
+        "{\"b\": 1.1, \"a\": [0.1, 1.0, 1e22, 7, null, true, {\"z\": \"\\n\", \"y\": {}}]}", 0,
+        NULL);
+    CHECK_STR(json_text(a, t, JSON_TIGHT),
+              "{\"b\":1.1,\"a\":[0.1,1.0,1e+22,7,null,true,{\"z\":\"\\n\",\"y\":{}}]}");
+    CHECK_STR(json_text(a, t, JSON_TIGHT_SORTED),
+              "{\"a\":[0.1,1.0,1e+22,7,null,true,{\"y\":{},\"z\":\"\\n\"}],\"b\":1.1}");
+    CHECK_STR(json_text(a, t, JSON_SPACED),
+              "{\"b\": 1.1, \"a\": [0.1, 1.0, 1e+22, 7, null, true, {\"z\": \"\\n\", \"y\": {}}]}");
+    CHECK_STR(json_text(a, NULL, JSON_TIGHT), "null");
+    json_decref(t);
+    arena_free(a);
+}
+
 int main(void) {
     RUN(doubles);
     RUN(random_doubles_come_back);
@@ -270,6 +286,7 @@ int main(void) {
     RUN(nesting_past_the_bits);
     RUN(strings);
     RUN(trees);
+    RUN(texts_of_trees);
     RUN(shapes);
     RUN(errors);
     return CHECK_END();
