@@ -2,13 +2,11 @@
 #include "quern/genai/copy.h"
 
 #include <jansson.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include "quern/base/arena.h"
 #include "quern/core/ctx.h"
-#include "quern/crypto/crypto.h"
 #include "quern/db/db.h"
+#include "record.h"
 
 /* ------------------------------------------------------------------ evaluation datasets */
 
@@ -27,17 +25,12 @@ static int make_room(struct ctx *c, const char *id) {
     return rc ? rc : db_exec(c, "DELETE FROM evaluation_dataset WHERE id = ?", "i", row);
 }
 
-/* Of the inputs as records of clients are told apart; NULL: they are no object. */
+/* As records of clients are told apart; NULL: they are no object. */
 static const char *inputs_hash(struct ctx *c, const char *inputs) {
     json_t *tree = json_loads(inputs, 0, NULL);
-    char *text = json_is_object(tree) ? json_dumps(tree, JSON_SORT_KEYS | JSON_COMPACT) : NULL;
-    char hex[65];
+    const char *hash = json_is_object(tree) ? record_inputs_hash(c, tree) : NULL;
     json_decref(tree);
-    if (!text)
-        return NULL;
-    sha256_hex(text, strlen(text), hex);
-    free(text);
-    return arena_strdup(c->arena, hex);
+    return hash;
 }
 
 static int put_record(struct ctx *c, int64_t row, const struct copy_record *r) {

@@ -52,7 +52,7 @@ static int read_source(struct ctx *c, size_t i, const json_t *tree, const char *
     return 0;
 }
 
-static const char *hash_of(struct ctx *c, const json_t *inputs) {
+const char *record_inputs_hash(struct ctx *c, const struct json_t *inputs) {
     struct buf b = {0};
     char hex[65];
     if (json_is_object(inputs))
@@ -76,7 +76,7 @@ static int read_one(struct ctx *c, size_t i, const json_t *tree, struct record *
     if (rc != 0)
         return rc;
     out->inputs = json_is_object(inputs) ? json_text(c->arena, inputs, JSON_TIGHT) : "{}";
-    out->inputs_sha256 = hash_of(c, inputs);
+    out->inputs_sha256 = record_inputs_hash(c, inputs);
     out->outputs = !outputs                ? "{}"
                    : json_is_null(outputs) ? NULL
                                            : json_text(c->arena, outputs, JSON_TIGHT);

@@ -41,6 +41,9 @@ struct progress {
     int64_t inserted, updated, gone;
 };
 
+/* By which records of a dataset are told apart: hash in hex of the inputs with sorted keys; what is
+ * no object counts as an empty one. */
+const char *record_inputs_hash(struct ctx *c, const struct json_t *inputs);
 /* Pure. ERR_INVALID names the record and its member. */
 int records_read(struct ctx *c, const char *text, struct records *out);
 /* Inside a write: from in->items[before.at] on, as many as fit into the time that one operation may

@@ -27,6 +27,10 @@ static int merged(struct ctx *c, const char *before, const json_t *more, const c
     if (!json_is_object(more) || (json_object_size(more) == 0 && before))
         return 0;
     json_t *all = before ? json_loads(before, 0, NULL) : NULL;
+    if (before && !all) /* moved in from where NaN was let through */
+        return fail_field(c, ERR_INVALID, "records",
+                          "The expectations or tags of a record are no JSON that anything could be "
+                          "merged in. Delete the record first.");
     all = all ? all : json_object();
     json_object_update(all, (json_t *)(uintptr_t)more);
     *out = json_text(c->arena, all, JSON_TIGHT);

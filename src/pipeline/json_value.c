@@ -69,18 +69,14 @@ struct json_t *json_walk(struct json_t *root, const char *path) {
     return at;
 }
 
-static char *dump(struct ctx *c, const json_t *t, size_t flags) {
-    char *text = json_dumps(t, flags | JSON_COMPACT | JSON_ENCODE_ANY);
+char *json_canonical(struct ctx *c, const struct json_t *t) {
+    char *text = json_dumps(t, JSON_SORT_KEYS | JSON_COMPACT | JSON_ENCODE_ANY);
     if (!text) {
         mem_die();
     }
     char *copy = arena_strdup(c->arena, text);
     free(text);
     return copy;
-}
-
-char *json_canonical(struct ctx *c, const struct json_t *t) {
-    return dump(c, t, JSON_SORT_KEYS);
 }
 
 char *json_argument(struct ctx *c, const struct json_t *t) {
@@ -92,7 +88,7 @@ char *json_argument(struct ctx *c, const struct json_t *t) {
         json_double(json_real_value(t), text);
         return arena_strdup(c->arena, text);
     }
-    return dump(c, t, 0);
+    return json_text(c->arena, t, JSON_TIGHT);
 }
 
 bool json_number(const struct json_t *t, double *out) {

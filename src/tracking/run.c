@@ -4,7 +4,6 @@
 
 #include <inttypes.h>
 #include <jansson.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "deleted.h"
@@ -15,6 +14,7 @@
 #include "quern/base/id.h"
 #include "quern/base/str.h"
 #include "quern/core/ctx.h"
+#include "quern/json/json_out.h"
 #include "rows.h"
 #include "run_lineage.h"
 #include "run_name.h"
@@ -209,10 +209,6 @@ int run_drop_tag(struct ctx *c, const char *run_id, const char *key) {
 static void release_tree(void *tree) {
     json_decref(tree);
 }
-static void release_text(void *text) {
-    free(text);
-}
-
 int run_log_model(struct ctx *c, const char *run_id, const char *model_json) {
     static const char *const wanted[] = {"artifact_path", "flavors", "utc_time_created", "run_id"};
     struct run_ref r;
@@ -242,9 +238,5 @@ int run_log_model(struct ctx *c, const char *run_id, const char *model_json) {
     }
     arena_defer(c->arena, release_tree, history);
     json_array_append(history, model);
-    char *text = json_dumps(history, JSON_COMPACT);
-    if (!text)
-        mem_die();
-    arena_defer(c->arena, release_text, text);
-    return run_put_tag(c, &r, "key", TAG_HISTORY, text);
+    return run_put_tag(c, &r, "key", TAG_HISTORY, json_text(c->arena, history, JSON_TIGHT));
 }

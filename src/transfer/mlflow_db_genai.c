@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Evaluation datasets (since 3.4), scorers (3.5) and issues (3.11). */
 #include <jansson.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "mlflow_db.h"
 #include "quern/base/arena.h"
 #include "quern/base/str.h"
 #include "quern/db/db.h"
+#include "quern/json/json_out.h"
 
 #define WRAPPED "mlflow_wrapped"
 
@@ -29,9 +29,7 @@ static const char *json_part(struct ctx *c, struct stmt *st, int col) {
 static const char *unwrapped(struct ctx *c, const char *text) {
     json_t *tree = text ? json_loads(text, 0, NULL) : NULL;
     const json_t *v = json_object_get(tree, WRAPPED);
-    char *out = v && !json_is_null(v) ? json_dumps(v, JSON_ENCODE_ANY | JSON_COMPACT) : NULL;
-    const char *kept = arena_strdup(c->arena, out);
-    free(out);
+    const char *kept = v && !json_is_null(v) ? json_text(c->arena, v, JSON_TIGHT) : NULL;
     json_decref(tree);
     return kept;
 }

@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <stdlib.h>
 #include <string.h>
 
 #include "mlflow_server.h"
@@ -7,20 +6,14 @@
 #include "quern/base/arena.h"
 #include "quern/base/str.h"
 #include "quern/core/ctx.h"
+#include "quern/json/json_out.h"
 #include "quern/trace/timestamp.h"
 
 #define SPANS_LOCATION "mlflow.trace.spansLocation"
 
-static void release(void *text) {
-    free(text);
-}
-
 /* JSON as a text; NULL for what is absent or null. */
 static const char *dump(struct ctx *c, const json_t *v) {
-    char *text = v && !json_is_null(v) ? json_dumps(v, JSON_COMPACT | JSON_ENCODE_ANY) : NULL;
-    if (text)
-        arena_defer(c->arena, release, text);
-    return text;
+    return v && !json_is_null(v) ? json_text(c->arena, v, JSON_TIGHT) : NULL;
 }
 
 static int64_t time_of(const json_t *o, const char *member) {

@@ -2,26 +2,20 @@
 #include "span_form.h"
 
 #include <jansson.h>
-#include <stdlib.h>
 
 #include "quern/base/arena.h"
+#include "quern/base/buf.h"
 #include "quern/base/str.h"
 #include "quern/core/ctx.h"
+#include "quern/json/json_out.h"
 #include "quern/trace/copy.h"
 
 /* Levels of an attribute; each becomes four of JSON, and what is made here must be read again. */
 #define DEPTH_MAX 200
 
-static void release(void *text) {
-    free(text);
-}
-
 static const char *dump(struct ctx *c, json_t *tree) {
-    char *text = json_dumps(tree, JSON_COMPACT | JSON_ENCODE_ANY);
+    const char *text = json_text(c->arena, tree, JSON_TIGHT);
     json_decref(tree);
-    if (!text)
-        mem_die();
-    arena_defer(c->arena, release, text);
     return text;
 }
 
@@ -202,10 +196,11 @@ static json_t *plain_pairs(const json_t *list, bool texts) {
         const char *key = json_string_value(json_object_get(pair, "key"));
         json_t *value = plain(json_object_get(pair, "value"));
         if (texts) {
-            char *text = json_dumps(value, JSON_ENCODE_ANY);
+            struct buf text = {0};
+            json_put(&text, value, JSON_SPACED);
             json_decref(value);
-            value = json_string(text ? text : "null");
-            free(text);
+            value = json_stringn(text.data, text.len);
+            buf_free(&text);
         }
         json_object_set_new(out, key ? key : "", value);
     }

@@ -127,6 +127,7 @@ static void substitution(void) {
                    NULL));
     CHECK_INT(substitute_tree(&c, tree, root, &out), 0);
     CHECK_STR(json_canonical(&c, out), "{\"a\":[3,\"x3\"],\"b\":[1,\"x\"],\"c\":7}");
+    CHECK_STR(json_argument(&c, json_on_arena(&c, json_loads("[0.1,1.1]", 0, NULL))), "[0.1,1.1]");
     ctx_end(&c);
 }
 
