@@ -2,14 +2,16 @@
 """Evaluation datasets over the wire: what is made, merged, found, paged and refused, who may, and that
 all is there after a SIGKILL."""
 import base64
+import contextlib
 import json
 import os
+import sqlite3
 import sys
 import threading
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
-from quern import Server  # noqa: E402
+from quern import Server, wait_until  # noqa: E402
 
 ROOT = "/api/3.0/mlflow/datasets"
 
@@ -195,6 +197,11 @@ def kept_as_it_came(s):
         bad(s.post(f"{ROOT}/{i}/records", {"records": text}), part)
 
 
+def rows(s, sql):
+    with contextlib.closing(sqlite3.connect(f"file:{os.path.join(s.data, 'quern.db')}?mode=ro", uri=True)) as d:
+        return d.execute(sql).fetchone()[0]
+
+
 def many(s):
     """A long list holds nobody else up; pages end where they become large, and no list of fields grows without end."""
     i, other = make(s, "many")["dataset_id"], make(s, "other")["dataset_id"]
@@ -224,6 +231,12 @@ def many(s):
         done.set()
         thread.join()
     assert worst[0] < whole / 2, f"others waited {worst[0]:.2f} s while a list was written, all of which took {whole:.2f} s"
+    same([d["name"] for d in ok(s.post(f"{ROOT}/search", {"filter_string": "name = 'many'"})).get("datasets", [])], [])
+    assert rows(s, "SELECT count(*) FROM evaluation_record") > 0, "what is long goes in the background"
+    s.stop()
+    s.start()
+    wait_until("the records of a deleted dataset to be erased", lambda: rows(s, "SELECT count(*) FROM evaluation_dataset WHERE name = 'many'") == 0, 60)
+    same(rows(s, "SELECT count(*) FROM evaluation_record r WHERE NOT EXISTS (SELECT 1 FROM evaluation_dataset d WHERE d.id = r.dataset AND d.gone = 0)"), 0)
     i = make(s, "wide")["dataset_id"]
     for k in range(3):
         put(s, i, [{"inputs": {"k": k, "text": chr(97 + k) * (5 << 20)}}])
