@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "digest.h"
 
+#include <jansson.h>
 #include <string.h>
 
 #include "quern/base/arena.h"
+#include "quern/base/buf.h"
 #include "quern/crypto/crypto.h"
+#include "quern/json/json_out.h"
 
 bool digest_equal(const struct digest *a, const struct digest *b) {
     return memcmp(a->bytes, b->bytes, sizeof a->bytes) == 0;
@@ -221,6 +224,16 @@ struct digest digest_evaluation(const struct copy_evaluation *e) {
     return end(s);
 }
 
+/* Servers tell it in another form than it was registered in. */
+static void put_json(struct sha256 *s, const char *text) {
+    struct buf form = {0};
+    json_t *v = text ? json_loads(text, 0, NULL) : NULL;
+    json_put(&form, v, JSON_TIGHT);
+    put_text(s, v ? form.data : text);
+    buf_free(&form);
+    json_decref(v);
+}
+
 struct digest digest_scorer(const struct copy_scorer *in) {
     struct sha256 *s = sha256_new();
     put_text(s, in->id);
@@ -230,7 +243,7 @@ struct digest digest_scorer(const struct copy_scorer *in) {
     for (size_t i = 0; i < in->nversions; i++) {
         put_i64(s, in->versions[i].version);
         put_i64(s, in->versions[i].created_ms);
-        put_text(s, in->versions[i].content);
+        put_json(s, in->versions[i].content);
     }
     return end(s);
 }

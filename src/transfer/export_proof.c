@@ -2,6 +2,7 @@
 /* The new file is read as any source is, and compared with what stands here. */
 #include "digest.h"
 #include "export.h"
+#include "json_part.h"
 #include "quern/base/arena.h"
 #include "quern/base/str.h"
 #include "quern/db/db.h"
@@ -70,6 +71,7 @@ static int prove_one(struct proof *p, struct ctx *c, struct ctx *s, const struct
     } else if (k->kind == TRANSFER_EVALUATIONS) {
         struct copy_evaluation e;
         rc = evaluation_copy_get(c, ((const struct copy_evaluation *)theirs)->id, &e);
+        rc = rc > 0 && json_parts_evaluation(c, &e) < 0 ? -c->err.code : rc;
         a = digest_evaluation(theirs);
         b = rc > 0 ? digest_evaluation(&e) : a;
     } else if (k->kind == TRANSFER_SCORERS) {

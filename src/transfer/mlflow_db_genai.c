@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Evaluation datasets (since 3.4), scorers (3.5) and issues (3.11). */
 #include <jansson.h>
-#include <string.h>
 
+#include "json_part.h"
 #include "mlflow_db.h"
 #include "quern/base/arena.h"
-#include "quern/base/str.h"
 #include "quern/db/db.h"
-#include "quern/json/json_out.h"
 
 #define WRAPPED "mlflow_wrapped"
 
@@ -19,19 +17,12 @@ static struct mlflow_db *enter(struct source *s, struct ctx *c) {
 
 /* ------------------------------------------------------------------ evaluation datasets */
 
-/* JSON's null is nothing, too. */
-static const char *json_part(struct ctx *c, struct stmt *st, int col) {
-    const char *text = mlflow_db_maybe(c, st, col);
-    return text && str_eq(text, "null") ? NULL : text;
-}
-
 /* Outputs lie within an object, which alone that column may hold. */
 static const char *unwrapped(struct ctx *c, const char *text) {
     json_t *tree = text ? json_loads(text, 0, NULL) : NULL;
-    const json_t *v = json_object_get(tree, WRAPPED);
-    const char *kept = v && !json_is_null(v) ? json_text(c->arena, v, JSON_TIGHT) : NULL;
+    const char *out = json_part(c, json_object_get(tree, WRAPPED), JSON_NULL);
     json_decref(tree);
-    return kept;
+    return out;
 }
 
 static int read_records(struct ctx *c, struct copy_evaluation *out) {
@@ -46,17 +37,17 @@ static int read_records(struct ctx *c, struct copy_evaluation *out) {
     while ((rc = stmt_next(st)) > 0) {
         struct copy_record *r =
             arena_push(c->arena, (void **)&out->records, &out->nrecords, &cap, sizeof *r);
-        const char *inputs = json_part(c, st, 1), *tags = json_part(c, st, 2);
-        *r = (struct copy_record){.id = mlflow_db_text(c, st, 0),
-                                  .inputs = inputs ? inputs : "{}",
-                                  .tags = tags ? tags : "{}",
-                                  .outputs = unwrapped(c, json_part(c, st, 3)),
-                                  .expectations = json_part(c, st, 4),
-                                  .source = json_part(c, st, 5),
-                                  .created_by = mlflow_db_maybe(c, st, 6),
-                                  .updated_by = mlflow_db_maybe(c, st, 7),
-                                  .created_ms = stmt_i64(st, 8),
-                                  .updated_ms = stmt_i64(st, 9)};
+        *r = (struct copy_record){
+            .id = mlflow_db_text(c, st, 0),
+            .inputs = mlflow_db_text(c, st, 1),
+            .tags = mlflow_db_maybe(c, st, 2),
+            .outputs = unwrapped(c, json_part_text(c, mlflow_db_maybe(c, st, 3), JSON_OBJECT)),
+            .expectations = mlflow_db_maybe(c, st, 4),
+            .source = mlflow_db_maybe(c, st, 5),
+            .created_by = mlflow_db_maybe(c, st, 6),
+            .updated_by = mlflow_db_maybe(c, st, 7),
+            .created_ms = stmt_i64(st, 8),
+            .updated_ms = stmt_i64(st, 9)};
     }
     return rc;
 }
@@ -110,6 +101,7 @@ int mlflow_db_evaluation(struct source *s, struct ctx *c, const char *after,
                          &out->tags);
     rc = rc < 0 || !m->links ? rc : read_experiments(c, out);
     rc = rc < 0 ? rc : read_records(c, out);
+    rc = rc < 0 ? rc : json_parts_evaluation(c, out);
     return mlflow_db_end(c, rc);
 }
 
@@ -146,11 +138,17 @@ int mlflow_db_scorer(struct source *s, struct ctx *c, const char *after, struct 
             arena_push(c->arena, (void **)&out->versions, &out->nversions, &cap, sizeof *v);
         *v = (struct copy_scorer_version){stmt_i64(st, 0), stmt_i64(st, 1),
                                           mlflow_db_text(c, st, 2)};
+        if (!json_part_text(c, v->content, JSON_OBJECT))
+            (void)fail(c, ERR_INVALID, "One of its versions has no content.");
     }
     return mlflow_db_end(c, rc);
 }
 
 /* ------------------------------------------------------------------ issues */
+
+static const char *list(struct ctx *c, struct stmt *st, int col) {
+    return json_part_filled(json_part_text(c, mlflow_db_maybe(c, st, col), JSON_ARRAY));
+}
 
 #define ISSUE                                                                                      \
     "SELECT issue_id, r.name, r.description, r.status, r.severity, source_run_id, r.created_by,"   \
@@ -173,8 +171,10 @@ int mlflow_db_issue(struct source *s, struct ctx *c, const char *after, struct c
                                 &out->severity, &out->source_run, &out->created_by};
         for (size_t i = 0; i < ARRAY_LEN(texts); i++)
             *texts[i] = mlflow_db_maybe(c, st, (int)i);
-        out->root_causes = json_part(c, st, 7);
-        out->categories = json_part(c, st, 8);
+        for (size_t i = 4; i < ARRAY_LEN(texts); i++) /* an empty one is not told by servers */
+            *texts[i] = *texts[i] && **texts[i] ? *texts[i] : NULL;
+        out->root_causes = list(c, st, 7);
+        out->categories = list(c, st, 8);
         out->experiment = stmt_i64(st, 9);
         out->created_ms = stmt_i64(st, 10);
         out->updated_ms = stmt_i64(st, 11);

@@ -27,9 +27,12 @@ static int refused(struct ctx *c, const char *path, const struct net_answer *a) 
     json_t *tree = a->body.data ? json_loadb(a->body.data, a->body.len, 0, NULL) : NULL;
     const char *said = json_string_value(json_object_get(tree, "message"));
     size_t n = strcspn(path, "?");
-    int rc = fail(c, a->status == 404 ? ERR_NOT_FOUND : ERR_NOT_READY,
-                  "The source answers %.*s with %d%s%.300s", (int)(n < 200 ? n : 200), path,
-                  a->status, said ? ": " : ".", said ? said : "");
+    int code = a->status == 404                       ? ERR_NOT_FOUND
+               : a->status == 405 || a->status == 501 ? ERR_NOT_IMPLEMENTED
+               : a->status == 500 && !tree            ? ERR_NOT_IMPLEMENTED
+                                                      : ERR_NOT_READY;
+    int rc = fail(c, code, "The source answers %.*s with %d%s%.300s", (int)(n < 200 ? n : 200),
+                  path, a->status, said ? ": " : ".", said ? said : "");
     json_decref(tree);
     return rc;
 }
@@ -58,7 +61,7 @@ static int call(struct server *s, struct ctx *c, struct net_request *r, const ch
         if (*out)
             arena_defer(c->arena, release, *out);
         else
-            rc = fail(c, ERR_NOT_READY, "The source answers %.200s with no JSON.", path);
+            rc = fail(c, ERR_NOT_IMPLEMENTED, "The source answers %.200s with no JSON.", path);
     }
     net_answer_free(&a);
     return rc;
@@ -209,6 +212,9 @@ static const struct source_ops ops = {.experiment = server_experiment,
                                       .model = server_model,
                                       .registered = server_registered,
                                       .trace = server_trace,
+                                      .evaluation = server_evaluation,
+                                      .scorer = server_scorer,
+                                      .issue = server_issue,
                                       .close = close_server,
                                       .list = server_list,
                                       .file = server_file};
@@ -229,8 +235,10 @@ int mlflow_server_open(struct ctx *c, const char *url, const char *workspace, in
         add_header(s, "X-MLFLOW-WORKSPACE", arena_strdup(s->arena, workspace));
     int rc = server_list_everything(s, c);
     if (rc == -ERR_NOT_FOUND) {
+        const char *why = c->err.message;
         err_clear(c);
-        rc = fail(c, ERR_INVALID, "There is no MLflow server at this URL.");
+        rc = s->nexperiments ? fail(c, ERR_NOT_READY, "%s", why)
+                             : fail(c, ERR_INVALID, "There is no MLflow server at this URL.");
     }
     if (rc < 0)
         close_server(&s->source);

@@ -4,7 +4,8 @@
 /* MLflow server: a live server of either line as a source, over the API that its clients use. Ids
  * are listed once when it is opened; each thing is asked for when its turn comes. What the API does
  * not tell: when a run was deleted (its end is taken), deleted logged models, numbers of versions
- * that are no more, and which further runs a trace is linked to.
+ * that are no more, which further runs a trace is linked to, and scorers that have no version or
+ * whose experiment was deleted.
  *
  * Credentials come from MLflow's own environment variables (MLFLOW_TRACKING_TOKEN, or
  * MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD) and go into a header alone. */
@@ -16,9 +17,15 @@
 
 struct arena;
 
+#define SERVER_KEPT_MAX ((size_t)4 << 30) /* bytes of what is kept of lists, or of one thing */
+
 struct server_ids {
     const char **items; /* by bytes */
     size_t n, cap;
+};
+struct server_scorer { /* it is asked for by its name */
+    const char *id, *name;
+    int64_t experiment;
 };
 struct server {
     struct source source;
@@ -31,13 +38,17 @@ struct server {
     struct arena *arena; /* of what the source keeps */
     struct copy_experiment *experiments; /* by number */
     size_t nexperiments, experiments_cap;
-    struct server_ids runs, models, registered, prompts, traces;
+    struct server_ids runs, models, registered, prompts, traces, evaluations, issues;
+    struct server_scorer *scorers; /* by id */
+    size_t nscorers, scorers_cap;
     json_t *run;    /* the last one asked for: its metrics' names are wanted next */
     bool traces_v2; /* the older line's routes */
 };
 
-/* The answer, alive as long as the context. ERR_NOT_FOUND for a 404 (also of a route), otherwise
- * ERR_NOT_READY with what the server said. `path` begins with "/". */
+/* The answer, alive as long as the context. ERR_NOT_FOUND for a 404 (also of a route),
+ * ERR_NOT_IMPLEMENTED where the server has nothing for programs: 405, 501, or a page instead of
+ * JSON, as MLflow's servers over a folder answer 500. Otherwise ERR_NOT_READY with what the server
+ * said. `path` begins with "/". */
 int server_get(struct server *s, struct ctx *c, const char *path, json_t **out);
 int server_post(struct server *s, struct ctx *c, const char *path, json_t *body, json_t **out);
 /* As server_get for a body of bytes, bit by bit. `known` and 1: as source_ops has it for files. */
@@ -66,8 +77,20 @@ double server_value(const json_t *o, const char *member, bool *is_nan);
 /* From a list of {key, value} or from an object. */
 struct pairs server_pairs(struct ctx *c, const json_t *list);
 const char *server_escape(struct ctx *c, const char *s);
+
+/* One list, page by page: `list` of the answer, the id in member `id` of `inner` (NULL: of the
+ * item itself). Path as the first page has it. */
+struct server_listing {
+    const char *path, *list, *inner, *id;
+    struct server_ids *ids; /* NULL: `keep` keeps each item, and *n counts them */
+    int (*keep)(struct server *s, struct ctx *c, const json_t *item);
+    const size_t *n;
+};
+/* Asks for all of it with this body, which is freed; NULL: with GET. */
+int server_list_all(struct server *s, struct ctx *c, const struct server_listing *l, json_t *body);
 /* Fills all lists of ids, and the experiments. */
 int server_list_everything(struct server *s, struct ctx *c);
+int server_list_genai(struct server *s, struct ctx *c); /* a part of it */
 /* The first id behind `after`, or NULL. */
 const char *server_after(const struct server_ids *l, const char *after);
 
@@ -83,5 +106,9 @@ int server_model(struct source *s, struct ctx *c, const char *after, struct copy
 int server_registered(struct source *s, struct ctx *c, const char *after,
                       struct copy_registered *out);
 int server_trace(struct source *s, struct ctx *c, const char *after, struct copy_trace *out);
+int server_evaluation(struct source *s, struct ctx *c, const char *after,
+                      struct copy_evaluation *out);
+int server_scorer(struct source *s, struct ctx *c, const char *after, struct copy_scorer *out);
+int server_issue(struct source *s, struct ctx *c, const char *after, struct copy_issue *out);
 
 #endif

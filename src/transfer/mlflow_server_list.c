@@ -8,8 +8,6 @@
 #include "quern/base/str.h"
 #include "quern/core/ctx.h"
 
-#define KEPT_MAX ((size_t)4 << 30)
-
 static void add_id(struct server *s, struct server_ids *l, const char *id) {
     l->items = arena_room(s->arena, l->items, l->n, &l->cap, sizeof *l->items);
     l->items[l->n++] = arena_strdup(s->arena, id);
@@ -26,13 +24,6 @@ const char *server_after(const struct server_ids *l, const char *after) {
     }
     return low < l->n ? l->items[low] : NULL;
 }
-
-/* One list, page by page: `list` of the answer, the id in member `id` of `inner` (NULL: of the
- * item itself). Path and body as the first page has them; a body of NULL is a GET. */
-struct listing {
-    const char *path, *list, *inner, *id;
-    struct server_ids *ids; /* NULL: experiments, which are kept whole */
-};
 
 static const char *keep(struct server *s, const json_t *o, const char *member) {
     return arena_strdup(s->arena, server_text(o, member));
@@ -75,9 +66,14 @@ int server_experiment(struct source *src, struct ctx *c, int64_t after,
     return low < s->nexperiments;
 }
 
-static int take_item(struct server *s, struct ctx *c, const struct listing *l, const json_t *item) {
+static size_t count(const struct server_listing *l) {
+    return l->ids ? l->ids->n : *l->n;
+}
+
+static int take_item(struct server *s, struct ctx *c, const struct server_listing *l,
+                     const json_t *item) {
     if (!l->ids)
-        return keep_experiment(s, c, item);
+        return l->keep(s, c, item);
     const char *id = server_text(l->inner ? json_object_get(item, l->inner) : item, l->id);
     if (!*id) /* it would count as neither seen nor missing */
         return fail(c, ERR_NOT_READY, "The source lists one of its %s without an id.", l->list);
@@ -85,8 +81,8 @@ static int take_item(struct server *s, struct ctx *c, const struct listing *l, c
     return 0;
 }
 
-static int take_page(struct server *s, struct ctx *c, const struct listing *l, const json_t *body,
-                     struct server_pages *p) {
+static int take_page(struct server *s, struct ctx *c, const struct server_listing *l,
+                     const json_t *body, struct server_pages *p) {
     json_t *answer = NULL, *item;
     size_t i;
     int rc;
@@ -101,15 +97,16 @@ static int take_page(struct server *s, struct ctx *c, const struct listing *l, c
     json_array_foreach(json_object_get(rc == 0 ? answer : NULL, l->list), i, item) {
         rc = rc < 0 ? rc : take_item(s, c, l, item);
     }
-    if (rc == 0 && arena_bytes(s->arena) > KEPT_MAX)
+    if (rc == 0 && arena_bytes(s->arena) > SERVER_KEPT_MAX)
         rc = fail(c, ERR_TOO_LARGE, "The source lists more than %zu GiB of ids and experiments.",
-                  KEPT_MAX >> 30);
-    return rc < 0 ? rc : server_turn(s, c, answer, l->ids ? l->ids->n : s->nexperiments, p);
+                  SERVER_KEPT_MAX >> 30);
+    return rc < 0 ? rc : server_turn(s, c, answer, count(l), p);
 }
 
 /* Each page in a context of its own: the pages of runs tell all that the runs have. */
-static int list_all(struct server *s, struct ctx *told, const struct listing *l, json_t *body) {
-    struct server_pages p = {.total = l->ids ? l->ids->n : s->nexperiments};
+int server_list_all(struct server *s, struct ctx *told, const struct server_listing *l,
+                    json_t *body) {
+    struct server_pages p = {.total = count(l)};
     int rc;
     do {
         struct ctx c;
@@ -131,8 +128,11 @@ static json_t *of_experiment(const char *id) {
 
 static int list_models(struct server *s, struct ctx *c, const char *id) {
     static const char path[] = "/api/2.0/mlflow/logged-models/search";
-    int rc = list_all(s, c, &(struct listing){path, "models", "info", "model_id", &s->models},
-                      json_pack("{s:[s],s:i}", "experiment_ids", id, "max_results", 50));
+    int rc = server_list_all(
+        s, c,
+        &(struct server_listing){
+            .path = path, .list = "models", .inner = "info", .id = "model_id", .ids = &s->models},
+        json_pack("{s:[s],s:i}", "experiment_ids", id, "max_results", 50));
     if (rc == -ERR_NOT_FOUND) { /* the older line has none */
         err_clear(c);
         rc = 0;
@@ -146,14 +146,21 @@ static int list_traces(struct server *s, struct ctx *c, const char *id) {
         arena_printf(c->arena, "/api/2.0/mlflow/traces?experiment_ids=%s&max_results=500", id);
     int rc = -ERR_NOT_FOUND;
     if (!s->traces_v2)
-        rc = list_all(s, c, &(struct listing){newer, "traces", NULL, "trace_id", &s->traces},
-                      json_pack("{s:[{s:s,s:{s:s}}],s:i}", "locations", "type", "MLFLOW_EXPERIMENT",
-                                "mlflow_experiment", "experiment_id", id, "max_results", 500));
+        rc = server_list_all(
+            s, c,
+            &(struct server_listing){
+                .path = newer, .list = "traces", .id = "trace_id", .ids = &s->traces},
+            json_pack("{s:[{s:s,s:{s:s}}],s:i}", "locations", "type", "MLFLOW_EXPERIMENT",
+                      "mlflow_experiment", "experiment_id", id, "max_results", 500));
     if (rc != -ERR_NOT_FOUND)
         return rc;
     err_clear(c);
     s->traces_v2 = true;
-    return list_all(s, c, &(struct listing){older, "traces", NULL, "request_id", &s->traces}, NULL);
+    return server_list_all(
+        s, c,
+        &(struct server_listing){
+            .path = older, .list = "traces", .id = "request_id", .ids = &s->traces},
+        NULL);
 }
 
 static int by_number(const void *a, const void *b) {
@@ -169,25 +176,34 @@ static int list_registered(struct server *s, struct ctx *c, const char *filter,
                            struct server_ids *ids) {
     const char *path = arena_printf(
         c->arena, "/api/2.0/mlflow/registered-models/search?max_results=1000%s", filter);
-    return list_all(s, c, &(struct listing){path, "registered_models", NULL, "name", ids}, NULL);
+    return server_list_all(s, c,
+                           &(struct server_listing){
+                               .path = path, .list = "registered_models", .id = "name", .ids = ids},
+                           NULL);
 }
 
 int server_list_everything(struct server *s, struct ctx *c) {
-    int rc = list_all(
-        s, c,
-        &(struct listing){"/api/2.0/mlflow/experiments/search", "experiments", NULL, NULL, NULL},
-        json_pack("{s:s,s:i}", "view_type", "ALL", "max_results", 1000));
+    int rc = server_list_all(s, c,
+                             &(struct server_listing){.path = "/api/2.0/mlflow/experiments/search",
+                                                      .list = "experiments",
+                                                      .keep = keep_experiment,
+                                                      .n = &s->nexperiments},
+                             json_pack("{s:s,s:i}", "view_type", "ALL", "max_results", 1000));
     for (size_t i = 0; i < s->nexperiments && rc == 0; i++) {
         const char *id = arena_printf(c->arena, "%lld", (long long)s->experiments[i].id);
-        rc = list_all(
-            s, c,
-            &(struct listing){"/api/2.0/mlflow/runs/search", "runs", "info", "run_id", &s->runs},
-            of_experiment(id));
+        rc = server_list_all(s, c,
+                             &(struct server_listing){.path = "/api/2.0/mlflow/runs/search",
+                                                      .list = "runs",
+                                                      .inner = "info",
+                                                      .id = "run_id",
+                                                      .ids = &s->runs},
+                             of_experiment(id));
         rc = rc < 0 ? rc : list_models(s, c, id);
         rc = rc < 0 ? rc : list_traces(s, c, id);
     }
     rc = rc < 0 ? rc : list_registered(s, c, "", &s->registered);
     rc = rc < 0 ? rc : list_registered(s, c, "&filter=" PROMPTS, &s->prompts);
+    rc = rc < 0 ? rc : server_list_genai(s, c);
     for (size_t k = 0; k < s->prompts.n; k++)
         add_id(s, &s->registered, s->prompts.items[k]);
     if (s->nexperiments)

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "quern/genai/copy.h"
 #include "quern/trace/copy.h"
 #include "quern/tracking/copy.h"
 
@@ -47,6 +48,17 @@ static int by_start(const void *a, const void *b) {
 
 void order_spans(struct copy_span *s, size_t n) {
     sort(s, n, sizeof *s, by_start);
+}
+
+static int by_creation(const void *a, const void *b) {
+    const struct copy_record *x = a, *y = b;
+    if (x->created_ms != y->created_ms)
+        return x->created_ms < y->created_ms ? -1 : 1;
+    return strcmp(x->id, y->id);
+}
+
+void order_records(struct copy_record *r, size_t n) {
+    sort(r, n, sizeof *r, by_creation);
 }
 
 static int by_time(const void *a, const void *b) {

@@ -5,11 +5,12 @@
  *
  * Import reads a source (MLflow's SQLite database, a folder mlruns, a live server) and brings
  * experiments, runs with every point of every metric, data sets, logged models, registered models
- * with versions, tags and aliases, and artifact files into one project, with the ids and times
- * they have. Everything is compared by a digest of its whole content: what is here already in the
- * same form is left alone, so an import that was cut off goes on where it stopped, and a second one
- * changes nothing; what was put is read back and compared again. The result counts, kind by kind,
- * what the source has and what stands here in the same form; anything else is a fault and told.
+ * with versions, tags and aliases, traces, evaluation datasets, scorers, issues and artifact files
+ * into one project, with the ids and times they have. Everything is compared by a digest of its
+ * whole content: what is here already in the same form is left alone, so an import that was cut off
+ * goes on where it stopped, and a second one changes nothing; what was put is read back and
+ * compared again. The result counts, kind by kind, what the source has and what stands here in the
+ * same form; anything else is a fault and told.
  *
  * A thing that cannot be had, or that belongs to an experiment that was refused, is told and passed
  * over; the others come. What was changed here in a thing since it came is overwritten by a further
