@@ -328,7 +328,7 @@ int evaluation_touch(struct ctx *c, const struct evaluation_dataset *d, const ch
     int rc =
         db_exec(c,
                 "UPDATE evaluation_dataset SET digest = ?2, updated_ms = ?3,"
-                " schema = coalesce(?4, schema), updated_by = coalesce(?5, updated_by),"
+                " schema = coalesce(?4, schema), updated_by = nullif(coalesce(?5, updated_by), ''),"
                 " records = records + ?6"
                 " WHERE id = ?1",
                 "isissi", d->row, digest(c, d->name, d->digest), c->now_ms, schema, user, more);

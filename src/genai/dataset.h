@@ -62,7 +62,7 @@ int evaluation_join(struct ctx *c, const char *id, const struct strs *experiment
 int evaluation_leave(struct ctx *c, const char *id, const struct strs *experiments,
                      struct evaluation_dataset *out);
 /* Inside a write, after its records changed by `more` in number: count, time, digest; NULLs keep
- * what is there. */
+ * what is there; the user "" is nobody. */
 int evaluation_touch(struct ctx *c, const struct evaluation_dataset *d, const char *schema,
                      const char *user, int64_t more);
 

@@ -39,6 +39,7 @@ struct records {
 struct progress {
     size_t at; /* the next one */
     int64_t inserted, updated, gone;
+    const char *user; /* the last one told */
 };
 
 /* By which records of a dataset are told apart: hash in hex of the inputs with sorted keys; what is

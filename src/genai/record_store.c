@@ -92,7 +92,6 @@ static int put_one(struct ctx *c, const struct evaluation_dataset *d, const stru
 int records_put(struct ctx *c, const struct evaluation_dataset *d, const struct records *in,
                 const struct progress *before, struct progress *after) {
     const int64_t since = clock_mono_ms();
-    const char *user = NULL;
     struct json_t *schema = schema_open(c, d->schema);
     int rc = 0;
     *after = *before;
@@ -100,10 +99,12 @@ int records_put(struct ctx *c, const struct evaluation_dataset *d, const struct 
         const struct record *r = &in->items[after->at++];
         rc = put_one(c, d, r, after);
         schema_learn(schema, r->tree);
-        user = r->user ? r->user : user;
+        after->user = r->user ? r->user : after->user;
     }
     const char *text = in->n ? json_text(c->arena, schema, JSON_SPACED) : d->schema;
-    return rc ? rc : evaluation_touch(c, d, text, user, after->inserted - before->inserted);
+    return rc ? rc
+              : evaluation_touch(c, d, text, after->user ? after->user : "",
+                                 after->inserted - before->inserted);
 }
 
 int records_delete(struct ctx *c, const struct evaluation_dataset *d, const struct strs *ids,

@@ -183,10 +183,10 @@ int api_otlp(struct ctx *c, const void *input, void *out) {
     struct intake in = {.experiment_id = ctx_header(c, "x-mlflow-experiment-id"),
                         .run_id = ctx_header(c, "x-mlflow-run-id")};
     size_t type_len = strcspn(c->content_type, "; ");
-    const char *type = arena_strndup(c->arena, c->content_type, type_len), *data;
+    const char *type = arena_strndup(c->arena, c->content_type, type_len), *data = NULL;
     bool json = str_ieq(type, "application/json");
     struct otlp told = {0};
-    size_t n;
+    size_t n = 0;
     (void)input;
     (void)out;
     if (!in.experiment_id || !*in.experiment_id)

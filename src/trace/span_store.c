@@ -150,13 +150,18 @@ static int guess(struct ctx *c, struct trace_info *t, const struct span *spans, 
     static const char *const session[2] = {"session.id", "gen_ai.conversation.id"};
     static const char *const user[2] = {"user.id", NULL};
     const struct span *root = root_of(spans, n);
-    int64_t told = 0;
-    int rc = db_get_i64(c, "SELECT told FROM trace WHERE id = ?", &told, NULL, "i", t->row);
-    if (rc != 0)
+    struct usage_of usage = {.row = t->row, .open = !root && str_eq(t->state, "IN_PROGRESS")};
+    struct stmt *st = db_query(c, "SELECT told, spans FROM trace WHERE id = ?", "i", t->row);
+    int rc = stmt_next(st);
+    if (rc <= 0)
         return rc;
+    const bool told = stmt_i64(st, 0) != 0;
+    usage.told = told;
+    usage.spans = stmt_i64(st, 1);
+    stmt_end(st);
     if (!told)
         stretch(t, spans, n);
-    rc = usage_put(c, t->row, told, spans, n);
+    rc = usage_put(c, &usage, spans, n);
     rc = rc ? rc : put_first(c, t->row, "mlflow.trace.session", session, spans, n);
     rc = rc ? rc : put_first(c, t->row, "mlflow.trace.user", user, spans, n);
     rc = rc ? rc : sender_put(c, t->row, spans, n);

@@ -182,25 +182,28 @@ static int put(struct ctx *c, int64_t row, struct tree *t, enum kind kind) {
     return text ? trace_put_metadata(c, row, metadata[kind], text) : 0;
 }
 
-/* A span without usage may come between two that have some, so once is anew each time. */
-static int asked(struct ctx *c, int64_t row, bool told, const struct span *spans, size_t n,
+/* A span without usage may come between two that have some, so once is anew each time; a trace
+ * that waited for its root is looked at then. */
+static int asked(struct ctx *c, const struct usage_of *of, const struct span *spans, size_t n,
                  enum kind kind, bool *yes) {
-    bool there = false, these = false;
-    int rc = trace_has(c, row, false, metadata[kind], &there);
+    bool there = false, these = of->spans > USAGE_OPEN_MAX;
+    int rc = trace_has(c, of->row, false, metadata[kind], &there);
     for (size_t i = 0; i < n && !there && !these; i++)
         these = json_is_object(span_attribute(c, &spans[i], attributes[kind]));
-    *yes = there ? !told : these;
+    *yes = there ? !of->told : these;
     return rc;
 }
 
-int usage_put(struct ctx *c, int64_t row, bool told, const struct span *spans, size_t n) {
+int usage_put(struct ctx *c, const struct usage_of *of, const struct span *spans, size_t n) {
     struct tree t = {0};
     bool yes[KINDS] = {false};
-    int rc = asked(c, row, told, spans, n, TOKENS, &yes[TOKENS]);
-    rc = rc ? rc : asked(c, row, told, spans, n, COST, &yes[COST]);
+    if (of->open && of->spans > USAGE_OPEN_MAX)
+        return 0;
+    int rc = asked(c, of, spans, n, TOKENS, &yes[TOKENS]);
+    rc = rc ? rc : asked(c, of, spans, n, COST, &yes[COST]);
     if (rc == 0 && (yes[TOKENS] || yes[COST]))
-        rc = load(c, row, &t);
+        rc = load(c, of->row, &t);
     for (enum kind k = TOKENS; k < KINDS && rc == 0; k++)
-        rc = yes[k] ? put(c, row, &t, k) : 0;
+        rc = yes[k] ? put(c, of->row, &t, k) : 0;
     return rc;
 }

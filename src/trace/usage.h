@@ -10,9 +10,17 @@
 struct ctx;
 struct span;
 
+/* Of a trace. */
+struct usage_of {
+    int64_t row, spans;
+    bool told; /* a client described it; what is there by then stands */
+    bool open; /* its root has not come */
+};
+/* All its spans are looked at each time, so a long trace in progress waits for its root. */
+#define USAGE_OPEN_MAX 1000
+
 /* Inside a write, after these spans are stored: metadata mlflow.trace.tokenUsage and
- * mlflow.trace.cost anew over all spans of the trace, when any span so far tells some. `told`: a
- * client described the trace; what is there by then stands. */
-int usage_put(struct ctx *c, int64_t trace_row, bool told, const struct span *spans, size_t n);
+ * mlflow.trace.cost anew over all spans of the trace, when any span so far tells some. */
+int usage_put(struct ctx *c, const struct usage_of *of, const struct span *spans, size_t n);
 
 #endif

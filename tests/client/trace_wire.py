@@ -154,7 +154,7 @@ def sums(s):
                 "mlflow.llm.cost": {"input_cost": i / 10, "output_cost": o / 5, "total_cost": i / 10 + o / 5}}
 
     def metadata(n):
-        return ok(s.get(f"/api/3.0/mlflow/traces/{ids(n)[1]}"))["trace"]["trace_info"]["trace_metadata"]
+        return ok(s.get(f"/api/3.0/mlflow/traces/{ids(n)[1]}"))["trace"]["trace_info"].get("trace_metadata", {})
 
     a, b, c, d = (bytes([i] * 8) for i in range(1, 5))
     want = {"input_tokens": 10, "output_tokens": 20, "total_tokens": 30}
@@ -178,6 +178,16 @@ def sums(s):
     chain = [span(ids(35)[0], struct.pack(">Q", i + 1), struct.pack(">Q", i) if i else None, attributes=usage(1, 1)) for i in range(5000)]
     same(send(s, request(*chain)).status, 200)
     same(json.loads(metadata(35)["mlflow.trace.tokenUsage"])["total_tokens"], 2, "the root's")
+    raw = ids(43)[0]  # a long one waits for its root, and is whole then
+    for first in range(2, 2402, 400):
+        send(s, request(*[span(raw, struct.pack(">Q", first + i), struct.pack(">Q", 1), attributes=usage(1, 2)) for i in range(400)]))
+    send(s, request(span(raw, struct.pack(">Q", 1))))
+    same(json.loads(metadata(43)["mlflow.trace.tokenUsage"]), {"input_tokens": 2400, "output_tokens": 4800, "total_tokens": 7200})
+    raw = ids(44)[0]
+    send(s, request(*[span(raw, struct.pack(">Q", 2 + i), struct.pack(">Q", 1), attributes=usage(1, 2)) for i in range(1500)]))
+    assert "mlflow.trace.tokenUsage" not in metadata(44), metadata(44)
+    send(s, request(span(raw, struct.pack(">Q", 1))))
+    same(json.loads(metadata(44)["mlflow.trace.tokenUsage"])["input_tokens"], 1500)
     where = {"type": "MLFLOW_EXPERIMENT", "mlflow_experiment": {"experiment_id": "0"}}
     told = {"mlflow.trace.tokenUsage": '{"total_tokens": 1}'}
     for n, more in ((36, told), (37, {})):  # a client's word stands, its silence is filled
