@@ -105,6 +105,12 @@ int records_read(struct ctx *c, const char *text, struct records *out) {
     int rc = json_parse(c, DIALECT_PROBLEM, text, strlen(text), &tree);
     if (rc != 0 || !json_is_array(tree))
         return no_list(c);
+    if (json_array_size(tree) > RECORDS_MAX)
+        return fail_field(
+            c, ERR_TOO_LARGE, "records",
+            "Invalid value for parameter 'records' supplied: it holds %zu records, at "
+            "most %d are allowed at once.",
+            json_array_size(tree), RECORDS_MAX);
     out->n = json_array_size(tree);
     out->items = ARENA_ARRAY(c->arena, struct record, out->n + 1);
     json_array_foreach(tree, i, one) {

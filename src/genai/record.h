@@ -19,6 +19,8 @@ struct strs;
  * fills a page, which ends behind the record that does. */
 #define RECORD_MEMBER_MAX ((size_t)16 << 20)
 #define RECORD_PAGE_MAX ((size_t)8 << 20)
+/* Of one request: a tree of JSON takes far more than its text. */
+#define RECORDS_MAX 100000
 /* Fields that a dataset's schema lists of each part; longer names are left out. */
 #define SCHEMA_FIELDS_MAX 1000
 #define SCHEMA_NAME_MAX 255
@@ -45,7 +47,7 @@ struct progress {
 /* By which records of a dataset are told apart: hash in hex of the inputs with sorted keys; what is
  * no object counts as an empty one. */
 const char *record_inputs_hash(struct ctx *c, const struct json_t *inputs);
-/* Pure. ERR_INVALID names the record and its member. */
+/* Pure. ERR_INVALID names the record and its member; ERR_TOO_LARGE. */
 int records_read(struct ctx *c, const char *text, struct records *out);
 /* Inside a write: from in->items[before.at] on, as many as fit into the time that one operation may
  * hold the writer. May run twice. */

@@ -248,6 +248,8 @@ def many(s):
     schema = json.loads(ok(s.get(f"{ROOT}/{i}"))["dataset"]["schema"])
     same((len(schema["inputs"]), schema["expectations"]), (1000, {"m": "integer"}))
     bad(s.post(f"{ROOT}/{i}/add-experiments", {"experiment_ids": ["0"] * 10001}), "experiment_ids")
+    a = s.post(f"{ROOT}/{i}/records", {"records": "[" + "{}," * 100000 + "{}]"})
+    assert a.status == 413 and "at most 100000 are allowed at once" in a.text, a
     bad(s.post(f"{ROOT}/{i}/remove-experiments", {"experiment_ids": ["0"] * 10001}), "experiment_ids")
     with_tags = [make(s, f"tagged-{k}", tags=json.dumps({f"t{m}": chr(97 + k) * 5000 for m in range(700)}))["name"] for k in range(5)]
     seen, token, pages = [], None, 0
