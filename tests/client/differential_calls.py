@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The calls of differential.py in order. `keep` takes ids out of an answer for later rows; `since` is
 the first major version that knows the call; `differs` says why Quern answers otherwise on purpose."""
+import json
 from dataclasses import dataclass, field
 from urllib.parse import quote
 
@@ -382,6 +383,71 @@ get("/api/2.0/mlflow/nothing-here")
 CALLS.append(Call("PUT", "runs/create", {"experiment_id": "0"}))
 CALLS.append(Call("GET", "runs/create"))
 
+# Evaluation datasets.
+D = "/api/3.0/mlflow/datasets/"
+
+
+def records(*rows, **kw):
+    post(D + "{ds}/records", {"records": rows[0] if isinstance(rows[0], str) else json.dumps(rows)}, since=3, **kw)
+
+
+BLUNT = "what is no record is refused with 400, which the genuine server answers with 500"
+post(D + "create", {"name": "qa", "experiment_ids": ["{exp}", "0"], "tags": '{"team": "ml", "mlflow.user": "ann"}'}, since=3,
+     keep={"ds": "dataset.dataset_id"})
+post(D + "create", {"name": "bare"}, since=3)
+post(D + "create", {"name": "typed", "tags": '{"f": 1.1, "n": 3}'}, since=3, keep={"typed": "dataset.dataset_id"},
+     differs="the answer has tags as texts at once, not only later ones")
+get(D + "{typed}", since=3)
+post(D + "create", {"name": ""}, since=3)
+post(D + "create", {}, since=3)
+post(D + "create", {"name": "none", "tags": "{bad"}, since=3, differs=BLUNT)
+post(D + "create", {"name": "twice", "experiment_ids": ["0", "0"]}, since=3, differs="an experiment named twice is one")
+get(D + "{ds}", since=3)
+records({"inputs": {"q": "why?", "k": 1}, "expectations": {"a": "so", "b": [1]}, "tags": {"t": "1", "mlflow.user": "bob"},
+         "source": {"source_type": "human", "source_data": {"source_id": "h1"}}},
+        {"inputs": {"q": "when?"}, "outputs": None, "source": {"source_type": "TRACE", "source_data": {"trace_id": "tr-1"}}})
+get(D + "{ds}/records", since=3)
+get(D + "{ds}", since=3)
+records({"inputs": {"k": 1, "q": "why?"}, "outputs": "text", "expectations": {"b": None}, "tags": {"u": "2"}, "source": {"source_type": "CODE"}})
+get(D + "{ds}/records", since=3)
+get(D + "{ds}", since=3)
+records({"inputs": {"f": 1.1, "g": 0.1, "h": 1e-7, "i": 1e22, "j": -0.0, "m": 123456789012345678, "u": "\u00e9\U0001f600"}, "outputs": [0.1, 1.1, 100.0],
+         "expectations": {"x": 2.3, "n": None}, "tags": {"f": 1.1}})
+records({}, {"inputs": {"y": 1}, "tags": {}, "expectations": {}, "source": {}})
+records({"inputs": {"z": 1}, "outputs": 0, "tags": None, "expectations": None, "source": None})
+records({"inputs": {"z": 1}, "outputs": None, "tags": {}, "expectations": {}})
+records({"inputs": {"s1": 1}, "source": {"source_type": "DOCUMENT", "source_data": {"doc_uri": "u", "content": "c"}}}, {"inputs": {"s2": 1}, "source": {"source_type": "CODE"}},
+        {"inputs": {"s3": 1}, "source": {"source_type": "HUMAN", "source_data": None}})
+records({"inputs": {"s5": 1}, "source": {"source_type": "MOON"}}, differs="the number of the record is named as well")
+records({"inputs": {"s6": 1}, "source": {"source_data": {}}}, differs=BLUNT)
+records({"inputs": None}, differs="inputs that are null are none, where the genuine server answers 500")
+for text in ('[{"inputs": {"nan": NaN}}]', '[{"inputs": {"d": 1, "d": 2}}]', '[{"inputs": {"nul": "a\\u0000b"}}]', '[{"inputs": {"n": 123456789012345678901}}]'):
+    records(text, differs="no JSON, ambiguous, or nothing that all clients read")
+get(D + "{ds}/records?max_results=0", since=3, may_differ="records that were refused are not there")
+post(D + "create", {"name": "second", "experiment_ids": ["{exp}"]}, since=3, keep={"ds2": "dataset.dataset_id"})
+post(D + "{ds2}/records", {"records": '[{"inputs": {"only": 1.5}, "tags": {"mlflow.user": "eve"}}]'}, since=3)
+get(D + "{ds2}/records?max_results=1", since=3)
+patch(D + "{ds2}/tags", {"tags": '{"team": "x"}'}, since=3)
+patch(D + "{ds2}/tags", {"tags": "{}"}, since=3)
+patch(D + "{ds2}/tags", {}, since=3)
+delete(D + "{ds2}/tags/nokey", since=3)
+get(D + "{ds2}", since=3)
+post(D + "{ds2}/remove-experiments", {"experiment_ids": ["0", "x", "77"]}, since=3)
+post(D + "{ds2}/add-experiments", {"experiment_ids": ["0"]}, since=3)
+post(D + "{ds2}/add-experiments", {"experiment_ids": ["0", "0"]}, since=3)
+post(D + "{ds2}/remove-experiments", {"experiment_ids": ["0"]}, since=3)
+get(D + "{ds2}/experiment-ids", since=3)
+for body in ({"experiment_ids": ["{exp}"], "order_by": ["name"], "max_results": 1}, {"filter_string": "name = 'second' AND tags.team = 'x'"},
+             {"filter_string": "name LIKE 'sec%'", "order_by": ["created_time DESC"]}, {"filter_string": "created_by ILIKE 'ANN'", "max_results": 0},
+             {"filter_string": "name IN ('second')"}, {"filter_string": "foo = 'x'"}, {"filter_string": "attributes.name = 'qa'"},
+             {"filter_string": "tags.team IS NULL"}, {"filter_string": "created_time > 1.5"}, {"order_by": ["foo"]}, {"page_token": "x"}):
+    post(D + "search", body, since=3, may_differ="a limit of 0 is told as 0, and the most that is allowed" if "max_results" in body else "")
+delete(D + "{ds2}/records", {"dataset_record_ids": ["dr-none"]}, since=3)
+get(D + "d-none", since=3)
+get(D + "d-none/records", since=3, differs="records of nothing are not found")
+delete(D + "d-none", since=3)
+delete(D + "{ds2}", since=3)
+get(D + "{ds2}", since=3)
 
 # What Quern means to answer otherwise: method, how the path begins, a text of path or body, the reason.
 # Such a call may differ with one line of genuine servers and agree with the other.
@@ -404,6 +470,7 @@ MEANT = [
     ("POST", "runs/search", "123456789", "the refusal says the limit"),
     ("PUT", "/api/2.0/mlflow-artifacts", "", "3.x answers an empty page, 2.22 {}; clients take both"),
     ("GET", "/get-artifact", "nothing.txt", "the path in the refusal is relative to the run"),
+    ("POST", "/api/2.0/mlflow-artifacts/mpu/create", "", "files in parts are taken into Quern's own store, too"),
     ("GET", "/api/2.0/mlflow-artifacts", "%2e%2e", "refused as a page of text before the route is looked up"),
     ("PATCH", "logged-models/{model}/tags", "", "the changed model is told, as after the other PATCH"),
     ("POST", "logged-models/search", "'ds'", "a dataset without a digest means every digest"),
