@@ -30,7 +30,7 @@ if [ "$rung" = all ]; then
   cmake --build --preset tsan -j "$jobs"
   # The sanitizer wants the address layout that newer kernels no longer give it by default.
   export TSAN_OPTIONS=suppressions=$PWD/tests/tsan.supp:halt_on_error=0:second_deadlock_stack=1
-  for suite in base db lane process http pipeline serving; do
+  for suite in base db lane process http net webhook graphql pipeline serving; do
     setarch "$(uname -m)" -R ctest --test-dir build/tsan -R "^unit\.$suite\." --output-on-failure
   done
   cmake --preset fuzz
