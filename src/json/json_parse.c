@@ -8,17 +8,22 @@
 #include "quern/json/json_in.h"
 
 #define DEPTH_CAP 64
-/* A tree takes up to 50 bytes for each of them, however short it is written. */
-#define VALUES_CAP ((size_t)2 << 20)
+/* A tree is much larger than its text where that is made of little things: what jansson takes for
+ * each, as measured. */
+#define TREE_CAP ((size_t)256 << 20)
+#define OBJECT_BYTES 232
+#define ARRAY_BYTES 136
+#define STRING_BYTES 72 /* keys, too, with their place in the object */
+#define NEXT_BYTES 40   /* a number, and a place in the array */
 
-/* Looked at before the parser makes a tree: the greatest nesting and the number of values (keys not
- * counted). Malformed text is found by the parser afterwards. */
+/* Looked at before the parser makes a tree: the greatest nesting, and the memory it will take.
+ * Malformed text is found by the parser afterwards. */
 struct extent {
-    size_t depth, values;
+    size_t depth, bytes;
 };
 
 static struct extent extent_of(const char *text, size_t n) {
-    struct extent out = {.values = 1};
+    struct extent out = {.bytes = n};
     size_t depth = 0;
     bool in_string = false;
     for (size_t i = 0; i < n; i++) {
@@ -30,12 +35,13 @@ static struct extent extent_of(const char *text, size_t n) {
                 in_string = false;
         } else if (ch == '"') {
             in_string = true;
+            out.bytes += STRING_BYTES;
         } else if (ch == '[' || ch == '{') {
-            out.values++;
+            out.bytes += ch == '[' ? ARRAY_BYTES : OBJECT_BYTES;
             if (++depth > out.depth)
                 out.depth = depth;
         } else if (ch == ',') {
-            out.values++;
+            out.bytes += NEXT_BYTES;
         } else if ((ch == ']' || ch == '}') && depth > 0) {
             depth--;
         }
@@ -157,8 +163,9 @@ static int parse(struct ctx *c, enum dialect d, const char *text, size_t n, bool
     const struct extent extent = extent_of(text, n);
     if (extent.depth > DEPTH_CAP)
         return fail(c, ERR_INVALID, "The body nests deeper than %d levels", DEPTH_CAP);
-    if (extent.values > VALUES_CAP)
-        return fail(c, ERR_TOO_LARGE, "The body holds more than %zu values", VALUES_CAP);
+    if (extent.bytes > TREE_CAP)
+        return fail(c, ERR_TOO_LARGE, "The body would take more than %zu MiB of memory",
+                    TREE_CAP >> 20);
     json_t *tree = load(d, text, n, &e);
     if (!tree) {
         if (d == DIALECT_MLFLOW && is_syntax(&e))

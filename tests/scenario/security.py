@@ -937,7 +937,9 @@ def resources():
             wide = b'{"name":[' + b"[]," * 5200000 + b"[]]}"
             keys = b'{' + b",".join(b'"%d":0' % i for i in range(1000000)) + b'}'
             text = b'{"name":"' + b"a" * 15000000 + b'"}'
-            together([lambda b=b: post(create, b) for b in (deep, wide, keys, text)], 1)
+            objects = b'{"name":[' + b"{}," * 5000000 + b"{}]}"
+            fits = b'{"name":[' + b"{}," * 800000 + b"{}]}"
+            together([lambda b=b: post(create, b) for b in (deep, wide, keys, text, objects, fits)], 1)
 
         def too_much():
             huge = b'{"name":"' + b"a" * (20 << 20)
@@ -991,8 +993,8 @@ def resources():
         for name, do, limits in (
                 ("slow heads", slow_heads, {}), ("slow bodies", slow_bodies, {}),
                 ("500 idle connections", idle, {}), ("half-closed connections", half_closed, {}),
-                # a body may hold two million values, of up to 50 bytes each
-                ("JSON bombs", json_bombs, {"memory": 300 << 20, "p99": 3}),
+                # a body may take 256 MiB of memory; these two that fit take some 330 together
+                ("JSON bombs", json_bombs, {"memory": 450 << 20, "p99": 3}),
                 ("too much", too_much, {}), ("batches", batches, {"p99": 2, "memory": 512 << 20}),
                 ("filters", filters, {"p99": 3}), ("password guesses", passwords, {"p99": 2})):
             attack(s, name, do, **limits)

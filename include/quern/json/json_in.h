@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef QUERN_JSON_JSON_IN_H
 #define QUERN_JSON_JSON_IN_H
-/* Json in: text to struct by shape. Depth over 64, more than 2 Mi values (ERR_TOO_LARGE: a tree
- * takes up to 50 bytes for each, however short it is written), duplicate keys, bad UTF-8, NUL in
+/* Json in: text to struct by shape. Depth over 64, text whose tree would take more than 256 MiB
+ * (ERR_TOO_LARGE; "{}," takes 272 bytes), duplicate keys, bad UTF-8, NUL in
  * strings and trailing bytes are refused. In MLflow's dialect: unknown members ignored, null is
  * absent, camelCase accepted, int64 as number, numeric text or integral double, doubles also as
  * "NaN", "Infinity", "-Infinity" (and bare NaN/Infinity tokens), an unparsable body or [] counts as

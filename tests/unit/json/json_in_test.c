@@ -188,21 +188,42 @@ static void a_hundred_thousand_brackets_are_refused_quickly(void) {
     buf_free(&b);
 }
 
-static void millions_of_values_are_refused_before_a_tree_is_made(void) {
-    const size_t pairs = (size_t)1 << 21;
-    char *text = malloc(pairs * 2 + 3);
+/* Of each of these a text that is just short enough, and one that is not, by what a tree takes. */
+static void large_trees_are_refused_before_they_are_made(void) {
+    static const struct {
+        const char *unit;
+        size_t bytes; /* with the unit's own text */
+    } rows[] = {{"1,", 40 + 2},
+                {"[],", 136 + 40 + 3},
+                {"{},", 232 + 40 + 3},
+                {"\"\",", 72 + 40 + 3},
+                {"{\"a\":1},", 232 + 72 + 40 + 8}};
+    for (size_t r = 0; r < sizeof rows / sizeof *rows; r++) {
+        size_t len = strlen(rows[r].unit), most = ((size_t)256 << 20) / rows[r].bytes;
+        char *text = malloc((most + 2) * len + 2);
+        struct json_t *tree = NULL;
+        for (size_t i = 0; i < most + 2; i++)
+            memcpy(text + 1 + i * len, rows[r].unit, len);
+        text[0] = '[';
+        text[(most + 2) * len] = ']';
+        err_clear(&c);
+        CHECK_INT(json_parse(&c, DIALECT_MLFLOW, text, (most + 2) * len + 1, &tree),
+                  -ERR_TOO_LARGE);
+        CHECK_HAS(c.err.message, "more than 256 MiB");
+        err_clear(&c);
+        text[0] = text[(most + 2) * len] = '"'; /* what stands in a text counts nothing */
+        if (!strchr(rows[r].unit, '"'))
+            CHECK_INT(json_parse(&c, DIALECT_PROBLEM, text, (most + 2) * len + 1, &tree), 0);
+        free(text);
+    }
+    char *fits = malloc(600001);
     struct json_t *tree = NULL;
-    err_clear(&c);
-    for (size_t i = 0; i < pairs; i++)
-        memcpy(text + 1 + i * 2, "1,", 2);
-    text[0] = '[';
-    memcpy(text + pairs * 2, "]", 2); /* the root and all but one of the pairs: one too many */
-    CHECK_INT(json_parse(&c, DIALECT_MLFLOW, text, pairs * 2 + 1, &tree), -ERR_TOO_LARGE);
-    CHECK_HAS(c.err.message, "more than 2097152 values");
-    err_clear(&c);
-    text[0] = text[pairs * 2] = '"'; /* commas of a text count nothing */
-    CHECK_INT(json_parse(&c, DIALECT_PROBLEM, text, pairs * 2 + 1, &tree), 0);
-    free(text);
+    for (size_t i = 0; i < 200000; i++)
+        memcpy(fits + i * 3, i ? ",{}" : "[{}", 3);
+    fits[600000] = ']';
+    CHECK_INT(json_parse(&c, DIALECT_PROBLEM, fits, 600001, &tree), 0);
+    CHECK_INT((int64_t)json_array_size(tree), 200000);
+    free(fits);
 }
 
 static void missing_values(void) {
@@ -494,7 +515,7 @@ int main(void) {
     RUN(mlflow_bodies_that_count_as_empty);
     RUN(malformed);
     RUN(a_hundred_thousand_brackets_are_refused_quickly);
-    RUN(millions_of_values_are_refused_before_a_tree_is_made);
+    RUN(large_trees_are_refused_before_they_are_made);
     RUN(missing_values);
     RUN(wrong_values);
     RUN(a_long_wrong_value_is_shown_in_part);
