@@ -166,9 +166,11 @@ static int apply_all(struct db *db, sqlite3 *handle, int have, struct buf *error
             r = sqlite3_exec(handle, "COMMIT", NULL, NULL, NULL);
             rc = r == SQLITE_OK ? 0 : failed(handle, m, r, error);
         }
-        if (rc == 0)
+        if (rc == 0 && have > 0)
             log_info("db.migrate", "schema %d (%s)", m->version, m->name);
     }
+    if (rc == 0 && have == 0)
+        log_info("db.migrate", "a new database of schema %d", last);
     if (!sqlite3_get_autocommit(handle))
         sqlite3_exec(handle, "ROLLBACK", NULL, NULL, NULL);
     return rc;

@@ -150,10 +150,12 @@ static int tags_check(struct ctx *c, const json_t *tags) {
 static int read_tags(struct ctx *c, const char *text, struct json_t **out) {
     *out = NULL;
     int rc = text && *text ? json_parse(c, DIALECT_PROBLEM, text, strlen(text), out) : 0;
-    if (rc != 0) {
+    if (rc != 0 && rc != -ERR_TOO_LARGE) {
         err_clear(c);
         return tags_check(c, NULL);
     }
+    if (rc != 0)
+        return rc;
     return *out ? tags_check(c, *out) : 0;
 }
 
@@ -320,6 +322,10 @@ int evaluation_leave(struct ctx *c, const char *id, const struct strs *experimen
         any = any || (rc >= 0 && db_changes(c) > 0);
         rc = rc < 0 ? rc : 0;
     }
+    /* Out of its last experiment it is the project's: not for those who may do that experiment
+     * alone. */
+    if (rc == 0 && any)
+        rc = check(c, out, OBJECT_EDIT);
     return rc == 0 && any ? renew(c, out) : rc;
 }
 

@@ -103,6 +103,8 @@ int records_read(struct ctx *c, const char *text, struct records *out) {
     const json_t *one;
     size_t i;
     int rc = json_parse(c, DIALECT_PROBLEM, text, strlen(text), &tree);
+    if (rc == -ERR_TOO_LARGE)
+        return rc;
     if (rc != 0 || !json_is_array(tree))
         return no_list(c);
     if (json_array_size(tree) > RECORDS_MAX)

@@ -42,6 +42,8 @@ static struct extent extent_of(const char *text, size_t n) {
                 out.depth = depth;
         } else if (ch == ',') {
             out.bytes += NEXT_BYTES;
+        } else if (ch == 'N' || ch == 'I') { /* NaN and Infinity become texts */
+            out.bytes += STRING_BYTES;
         } else if ((ch == ']' || ch == '}') && depth > 0) {
             depth--;
         }
@@ -182,4 +184,30 @@ static int parse(struct ctx *c, enum dialect d, const char *text, size_t n, bool
 
 int json_parse(struct ctx *c, enum dialect d, const char *text, size_t n, struct json_t **out) {
     return parse(c, d, text, n, false, out);
+}
+
+static json_t *inner(const char *text, size_t n, size_t room, size_t *bytes) {
+    const struct extent extent = extent_of(text, n);
+    *bytes = extent.bytes;
+    return extent.depth > DEPTH_CAP || extent.bytes > room
+               ? NULL
+               : json_loadb(text, n, JSON_DECODE_ANY, NULL);
+}
+
+struct json_t *json_inner(struct ctx *c, const char *text, size_t n) {
+    size_t bytes;
+    json_t *tree = inner(text, n, TREE_CAP - c->inner_bytes, &bytes);
+    if (tree)
+        c->inner_bytes += bytes;
+    else if (bytes > TREE_CAP - c->inner_bytes)
+        c->inner_full = true;
+    return tree;
+}
+
+bool json_is_inner(const char *text, size_t n) {
+    size_t bytes;
+    json_t *tree = inner(text, n, TREE_CAP, &bytes);
+    bool yes = json_is_object(tree) || json_is_array(tree) || json_is_string(tree);
+    json_decref(tree);
+    return yes;
 }

@@ -11,6 +11,8 @@
 #include "quern/core/ctx.h"
 #include "yaml_tree.h"
 
+#define LIST_TEXT_MAX ((size_t)1 << 20) /* of a parameter */
+
 int read_text(struct ctx *c, const struct node *n, const char *what, const char **out) {
     if (n->kind != NODE_SCALAR || node_is_null(n)) {
         return node_fail(c, n, "%s must be text", what);
@@ -224,7 +226,8 @@ static int typed(struct ctx *c, const struct param *p, json_t *v, json_t **out) 
         if (json_is_array(v)) {
             return 0;
         }
-        if (text && (*out = json_loads(text, JSON_REJECT_DUPLICATES, &error)) != NULL) {
+        if (text && strlen(text) <= LIST_TEXT_MAX &&
+            (*out = json_loads(text, JSON_REJECT_DUPLICATES, &error)) != NULL) {
             json_on_arena(c, *out);
             if (json_is_array(*out)) {
                 return 0;

@@ -9,6 +9,7 @@
 #include "quern/base/id.h"
 #include "quern/base/str.h"
 #include "quern/core/ctx.h"
+#include "quern/json/json_in.h"
 #include "quern/json/json_out.h"
 #include "quern/trace/timestamp.h"
 #include "trace.h"
@@ -52,7 +53,7 @@ static int read_expectation(struct ctx *c, const json_t *v, struct assessment_ro
         a->value = value ? dump(c, value) : "null";
         return 0;
     }
-    json_t *inner = text ? json_loads(text, JSON_DECODE_ANY, NULL) : NULL;
+    json_t *inner = text ? json_inner(c, text, strlen(text)) : NULL;
     if (!inner)
         return fail_field(c, ERR_INVALID, "assessment.expectation.serialized_value.value",
                           "The serialized value of an expectation must be JSON text.");
@@ -118,21 +119,28 @@ static int read_time(struct ctx *c, const json_t *in, const char *member, int64_
     return 0;
 }
 
+static int size_check(struct ctx *c, const json_t *in) {
+    return strlen(dump(c, in)) > TEXT_MAX
+               ? fail_field(c, ERR_TOO_LARGE, "assessment", "An assessment may have 1 MiB at most.")
+               : 0;
+}
+
 static int read_all(struct ctx *c, const json_t *in, struct assessment_row *a) {
     const json_t *source = json_object_get(in, "source");
     const json_t *valid = json_object_get(in, "valid");
     const char *type = text_of(source, "source_type"), *id = text_of(source, "source_id");
     if (!json_is_object(in))
         return missing(c, "assessment");
-    if (strlen(dump(c, in)) > TEXT_MAX)
-        return fail_field(c, ERR_TOO_LARGE, "assessment", "An assessment may have 1 MiB at most.");
+    int rc = size_check(c, in);
+    if (rc != 0)
+        return rc;
     a->source_type = type ? type : "SOURCE_TYPE_UNSPECIFIED";
     a->source_id = id ? id : "default";
     a->span_id = text_of(in, "span_id");
     a->rationale = text_of(in, "rationale");
     a->overrides = text_of(in, "overrides");
     a->valid = !json_is_false(valid);
-    int rc = read_name(c, in, a);
+    rc = read_name(c, in, a);
     rc = rc ? rc : read_kind(c, in, a);
     rc = rc ? rc : read_metadata(c, in, a);
     rc = rc ? rc : read_time(c, in, "create_time", &a->created_ms);
@@ -231,6 +239,7 @@ int assessment_update(struct ctx *c, const char *trace_id, const char *assessmen
     struct assessment_row a;
     struct trace_info t;
     int rc = trace_for_write(c, trace_id, &t);
+    rc = rc ? rc : size_check(c, in);
     rc = rc ? rc : find(c, &t, assessment_id, &a);
     for (const char *p = mask; *p && rc == 0;) {
         size_t n = strcspn(p, ",");

@@ -125,7 +125,7 @@ static bool empty(const json_t *v) {
 
 /* A text of JSON as what it holds. */
 static json_t *plain(struct ctx *c, const json_t *value) {
-    return span_keep(c, span_unwrap(span_plain(value)));
+    return span_keep(c, span_unwrap(c, span_plain(value)));
 }
 
 /* The value of an attribute that tells something; NULL: none. */

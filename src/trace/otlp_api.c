@@ -135,6 +135,7 @@ static int by_trace(const void *a, const void *b) {
 
 static int write_spans(struct ctx *c, void *arg) {
     struct intake *in = arg;
+    c->inner_bytes = 0;
     int rc = experiment_for_write(c, in->experiment_id, &in->experiment, &in->location);
     rc = rc ? rc : trace_writer_check(c, in->experiment);
     rc = rc == 0 && in->run_id ? access_check_run(c, in->run_id) : rc;
@@ -206,6 +207,10 @@ int api_otlp(struct ctx *c, const void *input, void *out) {
     if (rc == 0 && !told.senders)
         rc = fail(c, ERR_INVALID, "Invalid OpenTelemetry format - no spans found");
     rc = rc ? rc : read_spans(c, &told, &in);
+    if (rc == 0 && c->inner_full)
+        rc = fail(c, ERR_TOO_LARGE,
+                  "The JSON texts in the attributes would take more than 256 MiB of memory. Send "
+                  "fewer spans at once.");
     if (rc != 0)
         return tell_failure(c, rc);
     rc = db_write(database, c, write_spans, &in);

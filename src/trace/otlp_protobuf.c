@@ -16,11 +16,24 @@ struct read {
     json_t *resource; /* of the spans that are read now */
     size_t senders;
     const char *why; /* NULL: no fault yet */
+    size_t bytes;    /* that the trees take, as measured of jansson's */
+    bool large;
 };
+/* An object with the members it has here. Two bytes of the wire can make one. */
+#define NODE_BYTES 400
+#define TREES_MAX ((size_t)256 << 20)
 
 static void *fault(struct read *r, const char *why) {
     r->why = r->why ? r->why : why;
     return NULL;
+}
+
+static void charge(struct read *r, const struct wire *w) {
+    r->bytes += NODE_BYTES + wire_left(w);
+    if (r->bytes > TREES_MAX) {
+        r->large = true;
+        fault(r, "its spans would take more than 256 MiB of memory; send fewer at once");
+    }
 }
 
 static json_t *text(struct read *r, const struct wire *w) {
@@ -64,6 +77,7 @@ static json_t *any_value(struct read *r, struct wire w, int depth) {
     json_t *out = NULL;
     if (depth > OTLP_DEPTH_MAX)
         return fault(r, "an attribute is nested too deeply");
+    charge(r, &w);
     while (!r->why && wire_next(&w, &f)) {
         double real = 0;
         json_decref(out); /* the last one counts */
@@ -108,6 +122,7 @@ static json_t *key_value(struct read *r, struct wire w, int depth) {
     json_t *out = json_object();
     struct wire_field f;
     json_object_set_new(out, "key", json_string(""));
+    charge(r, &w);
     while (!r->why && wire_next(&w, &f)) {
         if (f.number == 1 && f.type == 2)
             json_object_set_new(out, "key", text(r, &f.sub));
@@ -148,6 +163,7 @@ static void append(json_t *span, const char *list, json_t *item) {
 static json_t *event(struct read *r, struct wire w) {
     json_t *out = json_object();
     struct wire_field f;
+    charge(r, &w);
     while (!r->why && wire_next(&w, &f)) {
         if (f.number == 1 && f.type == 1)
             json_object_set_new(out, "time_unix_nano", nanoseconds(r, f.value));
@@ -164,6 +180,7 @@ static json_t *event(struct read *r, struct wire w) {
 static json_t *link(struct read *r, struct wire w) {
     json_t *out = json_object();
     struct wire_field f;
+    charge(r, &w);
     while (!r->why && wire_next(&w, &f)) {
         if (f.number == 1 && f.type == 2)
             json_object_set_new(out, "trace_id", base64(r, &f.sub));
@@ -254,6 +271,8 @@ static void span_field(struct read *r, json_t *span, const struct wire_field *f)
 static void span(struct read *r, struct wire w) {
     json_t *out = json_object();
     struct wire_field f;
+    charge(r, &w);
+    charge(r, &w);
     json_array_append_new(r->spans, out);
     json_array_append(r->resources, r->resource);
     if (json_array_size(r->spans) > OTLP_SPANS_MAX)
@@ -313,5 +332,7 @@ int otlp_from_protobuf(struct ctx *c, const void *data, size_t n, struct otlp *o
     if (w.bad)
         fault(&r, "it is cut off");
     *out = (struct otlp){.spans = r.spans, .resources = r.resources, .senders = r.senders};
-    return r.why ? fail(c, ERR_INVALID, "Invalid OpenTelemetry protobuf format: %s.", r.why) : 0;
+    return r.why ? fail(c, r.large ? ERR_TOO_LARGE : ERR_INVALID,
+                        "Invalid OpenTelemetry protobuf format: %s.", r.why)
+                 : 0;
 }

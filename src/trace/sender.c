@@ -13,7 +13,7 @@
 #include "trace_store.h"
 
 static const char *value_text(struct ctx *c, const json_t *value) {
-    json_t *v = span_unwrap(span_plain(value));
+    json_t *v = span_unwrap(c, span_plain(value));
     const char *text = json_is_string(v) ? json_string_value(v) : NULL;
     const char *out = text ? arena_strndup(c->arena, text, utf8_prefix(text, TRACE_VALUE_MAX))
                            : trace_value(c, json_text(c->arena, v, JSON_SPACED));

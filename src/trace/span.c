@@ -7,6 +7,7 @@
 #include "quern/base/arena.h"
 #include "quern/base/str.h"
 #include "quern/core/ctx.h"
+#include "quern/json/json_in.h"
 #include "quern/json/json_out.h"
 
 static void drop(void *tree) {
@@ -92,9 +93,9 @@ struct json_t *span_plain(const struct json_t *value) {
     return json_incref(v);
 }
 
-struct json_t *span_unwrap(struct json_t *v) {
+struct json_t *span_unwrap(struct ctx *c, struct json_t *v) {
     json_t *inner =
-        json_is_string(v) ? json_loads(json_string_value(v), JSON_DECODE_ANY, NULL) : NULL;
+        json_is_string(v) ? json_inner(c, json_string_value(v), json_string_length(v)) : NULL;
     if (inner)
         json_decref(v);
     return inner ? inner : v;
@@ -109,14 +110,20 @@ struct json_t *span_attribute(struct ctx *c, const struct span *s, const char *k
             break;
         }
     }
-    return span_keep(c, span_unwrap(out));
+    return span_keep(c, span_unwrap(c, out));
+}
+
+static const char *text_of(struct ctx *c, const json_t *v) {
+    if (json_is_string(v))
+        return arena_strndup(c->arena, json_string_value(v), json_string_length(v));
+    return json_text(c->arena, v, JSON_SPACED);
+}
+
+const char *span_value_text(struct ctx *c, const struct json_t *value) {
+    return text_of(c, span_keep(c, span_unwrap(c, span_plain(value))));
 }
 
 const char *span_attribute_text(struct ctx *c, const struct span *s, const char *key) {
     const json_t *v = span_attribute(c, s, key);
-    if (!v)
-        return NULL;
-    if (json_is_string(v))
-        return arena_strndup(c->arena, json_string_value(v), json_string_length(v));
-    return json_text(c->arena, v, JSON_SPACED);
+    return v ? text_of(c, v) : NULL;
 }

@@ -41,10 +41,11 @@ struct json_t *span_attribute(struct ctx *c, const struct span *s, const char *k
 /* Text of that value as MLflow shows it: a text as it is, anything else as JSON with blanks. */
 const char *span_attribute_text(struct ctx *c, const struct span *s, const char *key);
 
+const char *span_value_text(struct ctx *c, const struct json_t *value);
 /* {"int_value": 1} is 1; a new reference. */
 struct json_t *span_plain(const struct json_t *value);
 /* A text that is JSON itself becomes what it holds; takes the value. */
-struct json_t *span_unwrap(struct json_t *value);
+struct json_t *span_unwrap(struct ctx *c, struct json_t *value);
 /* A value as text of JSON, which MLflow's exporters send as it is; takes the value. */
 struct json_t *span_json_text(struct json_t *value);
 /* The tree goes with the arena. */

@@ -8,6 +8,7 @@
 #include "quern/base/buf.h"
 #include "quern/base/str.h"
 #include "quern/core/ctx.h"
+#include "quern/json/json_in.h"
 #include "quern/json/json_out.h"
 #include "span.h"
 
@@ -15,14 +16,9 @@
 
 struct json_t *span_json_text(struct json_t *v) {
     struct buf text = {0};
-    if (json_is_string(
-            v)) { /* JSON already, as MLflow's exporters write; a bare number is a text */
-        json_t *inner = json_loads(json_string_value(v), JSON_DECODE_ANY, NULL);
-        bool json = json_is_object(inner) || json_is_array(inner) || json_is_string(inner);
-        json_decref(inner);
-        if (json)
-            return v;
-    }
+    /* JSON already, as MLflow's exporters write; a bare number is a text. */
+    if (json_is_string(v) && json_is_inner(json_string_value(v), json_string_length(v)))
+        return v;
     json_put(&text, v, JSON_SPACED);
     json_t *out = json_stringn(text.data, text.len);
     buf_free(&text);

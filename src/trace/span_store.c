@@ -19,6 +19,7 @@
 #define PREVIEW_MAX 1000
 #define MODEL_MAX 500
 #define TAG_PREFIX "mlflow.traceTag."
+#define ROOT_TAGS_MAX 10000
 
 struct cost {
     bool told;
@@ -116,15 +117,19 @@ static int put_first(struct ctx *c, int64_t row, const char *metadata, const cha
 
 static int put_root_tags(struct ctx *c, int64_t row, const struct span *root) {
     json_t *item;
-    size_t i;
+    size_t i, tags = 0;
     int rc = 0;
     json_array_foreach(json_object_get(root->tree, "attributes"), i, item) {
         const char *key = json_string_value(json_object_get(item, "key"));
         if (rc != 0 || !key || strncmp(key, TAG_PREFIX, strlen(TAG_PREFIX)) != 0)
             continue;
         const char *tag = key + strlen(TAG_PREFIX);
+        if (++tags > ROOT_TAGS_MAX)
+            return fail(c, ERR_TOO_LARGE, "A root span may bring %d tags of its trace at most.",
+                        ROOT_TAGS_MAX);
         if (*tag && utf8_count(tag) <= TRACE_KEY_MAX)
-            rc = trace_put_tag(c, row, tag, trace_value(c, span_attribute_text(c, root, key)));
+            rc = trace_put_tag(c, row, tag,
+                               trace_value(c, span_value_text(c, json_object_get(item, "value"))));
     }
     return rc;
 }

@@ -104,11 +104,17 @@ static const char *preview(struct ctx *c, const char *text) {
     return text ? arena_strndup(c->arena, text, utf8_prefix(text, PREVIEW_MAX)) : NULL;
 }
 
+/* A step's token links traces to its own run only, whatever the way. */
+int trace_source_check(struct ctx *c, bool tag, const char *key, const char *value) {
+    return !tag && str_eq(key, "mlflow.sourceRun") ? access_check_run(c, value) : 0;
+}
+
 static int put_pairs(struct ctx *c, int64_t row, const struct pairs *p, bool tags) {
     int rc = 0;
     for (size_t i = 0; i < p->n && rc == 0; i++) {
         const char *value = trace_value(c, p->items[i].value);
         rc = trace_pair_check(c, tags ? "tag" : "metadata", p->items[i].key);
+        rc = rc ? rc : trace_source_check(c, tags, p->items[i].key, value);
         if (rc == 0)
             rc = tags ? trace_put_tag(c, row, p->items[i].key, value)
                       : trace_put_metadata(c, row, p->items[i].key, value);

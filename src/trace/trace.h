@@ -18,6 +18,7 @@ int trace_for_read(struct ctx *c, const char *trace_id, bool quoted, struct trac
 int trace_for_write(struct ctx *c, const char *trace_id, struct trace_info *out);
 /* Whoever may write traces of this experiment: everybody who writes, a run's token in its own. */
 int trace_writer_check(struct ctx *c, int64_t experiment);
+int trace_source_check(struct ctx *c, bool tag, const char *key, const char *value);
 
 /* What a client says of a trace; merged with what is there. `spans_come`: the client sends its
  * spans here, too, so it is told that they are. The whole trace in *out. */

@@ -294,6 +294,10 @@ int api_trace_link_prompts(struct ctx *c, const void *in, void *out) {
     struct trace_info t, whole;
     (void)out;
     int rc = trace_for_write(c, l->trace_id, &t);
+    if (rc == 0 && l->prompt_versions.n > LINK_MAX)
+        rc = fail_field(c, ERR_INVALID, "prompt_versions",
+                        "Cannot link more than %d prompts to a trace in a single request.",
+                        LINK_MAX);
     rc = rc ? rc : trace_load(c, &t.row, 1, &whole);
     if (rc != 0)
         return rc;
@@ -304,7 +308,12 @@ int api_trace_link_prompts(struct ctx *c, const void *in, void *out) {
                 list, json_pack("{s:s,s:s}", "name", p[i].name, "version", p[i].version));
     char *text = json_dumps(list, 0);
     json_decref(list);
-    rc = trace_put_tag(c, t.row, LINKED_PROMPTS, text ? text : "[]");
+    rc = text && utf8_count(text) > TRACE_VALUE_MAX
+             ? fail_field(c, ERR_INVALID, "prompt_versions",
+                          "The trace would be linked to more prompts than its tag '%s' has room "
+                          "for, %d characters.",
+                          LINKED_PROMPTS, TRACE_VALUE_MAX)
+             : trace_put_tag(c, t.row, LINKED_PROMPTS, text ? text : "[]");
     free(text);
     return rc;
 }

@@ -33,6 +33,7 @@ static int put(struct ctx *c, int64_t row, const struct list *l, bool tags) {
     for (size_t i = 0; i < l->n && rc == 0; i++) {
         const char *key = p[i].key ? p[i].key : "", *value = trace_value(c, p[i].value);
         rc = trace_pair_check(c, tags ? "tag" : "metadata", key);
+        rc = rc ? rc : trace_source_check(c, tags, key, value);
         if (rc == 0)
             rc = tags ? trace_put_tag(c, row, key, value) : trace_put_metadata(c, row, key, value);
     }

@@ -209,10 +209,15 @@ int run_drop_tag(struct ctx *c, const char *run_id, const char *key) {
 static void release_tree(void *tree) {
     json_decref(tree);
 }
+/* Parsed on the writer, and of little things a tree is much larger. */
+#define MODEL_JSON_MAX ((size_t)1 << 20)
+
 int run_log_model(struct ctx *c, const char *run_id, const char *model_json) {
     static const char *const wanted[] = {"artifact_path", "flavors", "utc_time_created", "run_id"};
     struct run_ref r;
     json_error_t error;
+    if (strlen(model_json) > MODEL_JSON_MAX)
+        return fail_field(c, ERR_TOO_LARGE, "model_json", "'model_json' may have 1 MiB at most.");
     json_t *model = json_loads(model_json, JSON_REJECT_DUPLICATES, &error);
     if (!model)
         return fail_field(c, ERR_INVALID, "model_json",

@@ -276,7 +276,7 @@ X = {
     "datasets.set_tags": ("EDIT", "e", lambda t: ("PATCH", A3 + f"datasets/{t.new_dataset()}/tags", {"tags": "{}"})),
     "datasets.delete_tag": ("EDIT", "e", lambda t: ("DELETE", A3 + f"datasets/{t.new_dataset()}/tags/k")),
     "datasets.add_experiments": ("EDIT", "e", lambda t: ("POST", A3 + f"datasets/{t.new_dataset()}/add-experiments", {"experiment_ids": [t.exp]})),
-    "datasets.remove_experiments": ("EDIT", "e", lambda t: ("POST", A3 + f"datasets/{t.new_dataset()}/remove-experiments", {"experiment_ids": [t.exp]})),
+    "datasets.remove_experiments": ("EDIT", "e", lambda t: ("POST", A3 + f"datasets/{t.new_dataset()}/remove-experiments", {"experiment_ids": ["0"]})),
     "datasets.experiment_ids": ("READ", "e", lambda t: ("GET", A3 + f"datasets/{t.new_dataset()}/experiment-ids")),
     "datasets.upsert_records": ("EDIT", "e", lambda t: ("POST", A3 + f"datasets/{t.new_dataset()}/records", {"records": "[]"})),
     "datasets.records": ("READ", "e", lambda t: ("GET", A3 + f"datasets/{t.new_dataset()}/records")),
@@ -428,6 +428,9 @@ def datasets(root, callers, t):
     root.ok("POST", A3 + f"datasets/{orphan}/remove-experiments", {"experiment_ids": ["0"]})
     a = callers["writer"][0].call("GET", A3 + f"datasets/{orphan}")
     check("left on purpose: the role decides", a.status == 200, a)
+    for name, want in (("u_edit", 403), ("u_manage", 403), ("writer", 200), ("padmin", 200)):
+        a = callers[name][0].call("POST", A3 + f"datasets/{t.new_dataset()}/remove-experiments", {"experiment_ids": [t.exp]})
+        check(f"taken out of its last experiment by {name}", a.status == want, a)
     a = callers["u_manage"][0].call("POST", A3 + f"datasets/{t.new_dataset()}/add-experiments", {"experiment_ids": ["0"]})
     check("joined to what one may only read", a.status == 403, a)
 

@@ -656,6 +656,41 @@ def older_sums():
             same(json.loads(info["trace_metadata"]["mlflow.trace.tokenUsage"]), {"input_tokens": 7, "output_tokens": 0, "total_tokens": 0})
 
 
+def hostile(s):
+    """Little requests that would make large trees, or work that grows with its square."""
+    def peak():
+        with open(f"/proc/{s.process.pid}/status", encoding="ascii") as f:
+            return int(next(x for x in f if x.startswith("VmHWM")).split()[1]) >> 10
+    before, raw = peak(), ids(60)[0]
+    bare = field(1, raw) + field(2, b"\x01" * 8)
+    for unit in (b"\x4a\x00", b"\x5a\x00", b"\x4a\x06\x12\x04\x2a\x02\x0a\x00"):
+        body = field(1, field(2, field(2, bare + unit * ((32 << 20) // len(unit)))))
+        error(send(s, gzip.compress(body, 1), **{"Content-Encoding": "gzip"}), 413, "256 MiB")
+    text = "[" + "[]," * (2 << 20) + "[]]"
+    for key in ("mlflow.llm.cost", "mlflow.chat.tokenUsage"):
+        same(send(s, gzip.compress(request(span(raw, b"\x01" * 8, attributes={key: text})), 1), **{"Content-Encoding": "gzip"}).status, 200, "kept as a text")
+    at = {"input.value": text, "output.value": text}
+    error(send(s, gzip.compress(request(span(raw, b"\x01" * 8, attributes=at)), 1), **{"Content-Encoding": "gzip"}), 413, "256 MiB")
+    assert peak() - before < 1500, f"{peak() - before} MiB more"
+    many = {f"mlflow.traceTag.k{i}": "v" for i in range(10001)}
+    error(send(s, request(span(raw, b"\x01" * 8, attributes=many))), 413, "tags")
+    many.popitem()
+    same(send(s, request(span(raw, b"\x01" * 8, attributes=many))).status, 200)
+    tid = ids(60)[1]
+    prompts = [{"name": f"p{i}", "version": "1"} for i in range(101)]
+    link = {"trace_id": tid, "prompt_versions": prompts}
+    error(s.post("/api/2.0/mlflow/traces/link-prompts", link), 400, "more than 100 prompts")
+    ok(s.post("/api/2.0/mlflow/traces/link-prompts", {**link, "prompt_versions": prompts[:100]}))
+    error(s.post("/api/2.0/mlflow/traces/link-prompts", {**link, "prompt_versions": [{"name": "n" * 8000, "version": "1"}]}), 400, "room")
+    where = f"/api/3.0/mlflow/traces/{tid}/assessments"
+    value = {"serialized_value": {"serialization_format": "JSON_FORMAT", "value": "[1]"}}
+    made = ok(s.post(where, {"assessment": {"assessment_name": "a", "source": {"source_type": "HUMAN", "source_id": "me"}, "expectation": value}}))
+    value["serialized_value"]["value"] = text[:1 << 20]
+    error(s.request("PATCH", f"{where}/{made['assessment']['assessment_id']}", {"assessment": {"expectation": value}, "update_mask": "expectation"}), 413, "1 MiB")
+    run = ok(s.post("/api/2.0/mlflow/runs/create", {"experiment_id": "0"}))["run"]["info"]["run_id"]
+    error(s.post("/api/2.0/mlflow/runs/log-model", {"run_id": run, "model_json": text}), 413, "1 MiB")
+
+
 def main():
     older_sums()
     with Server() as s:
@@ -675,6 +710,8 @@ def main():
         assessing(s)
     with Server() as s:
         resources_bounded(s)
+    with Server() as s:
+        hostile(s)
     print("traces on the wire: ok")
 
 

@@ -419,6 +419,19 @@ def tokens_of_runs(s, doc, root, own, other):
         datasets = "/api/3.0/mlflow/datasets/"
         made = step("POST", datasets + "create", {"name": "d", "experiment_ids": [info["experiment_id"]]}).json["dataset"]["dataset_id"]
         step("POST", datasets + made + "/records", {"records": '[{"inputs": {"q": 1}}]'})
+        traced = {"trace": {"trace_info": {"trace_id": "tr-" + "ab" * 16, "trace_metadata": {"mlflow.sourceRun": own["same"]["run"]}, "trace_location": {
+            "type": "MLFLOW_EXPERIMENT", "mlflow_experiment": {"experiment_id": info["experiment_id"]}}}}}
+        for method, path, body in (("POST", "/api/3.0/mlflow/traces", traced),
+                                   ("POST", "/api/2.0/mlflow/traces", {"experiment_id": info["experiment_id"], "timestamp_ms": 1,
+                                                                       "request_metadata": [{"key": "mlflow.sourceRun", "value": own["same"]["run"]}]}),
+                                   ("POST", "/api/3.0/mlflow/traces/delete-traces", {"experiment_id": info["experiment_id"], "max_timestamp_millis": 1}),
+                                   ("POST", datasets + made + "/remove-experiments", {"experiment_ids": [info["experiment_id"]]}),
+                                   ("DELETE", datasets + made, None), ("DELETE", datasets + made + "/records", {"dataset_record_ids": ["x"]})):
+            a = step(method, path, body, want=None)
+            if a.status != 403:
+                complain(f"a run's token may {method} {path} {body}", a)
+        traced["trace"]["trace_info"]["trace_metadata"]["mlflow.sourceRun"] = tracking
+        step("POST", "/api/3.0/mlflow/traces", traced)
         for b in (own, other):
             for experiments in ([b[k]["experiment"] for k in b if k != "mark"], []):
                 a = step("POST", datasets + "create", {"name": "d", "experiment_ids": experiments}, want=None)

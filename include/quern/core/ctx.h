@@ -55,6 +55,11 @@ struct ctx {
     /* A row with ROUTE_OBJECT is at work, and its handler has asked for the permission on what it
      * works on. A change whose handler did not ask is undone by the writer. */
     bool must_ask, asked;
+
+    /* Memory of trees made of JSON texts within values (json_inner), and whether one had no room.
+     */
+    size_t inner_bytes;
+    bool inner_full;
 };
 
 /* A context for background work: a fresh arena, principal "daemon" with PERM_SYSTEM, project 1.

@@ -25,6 +25,11 @@ struct json_t;
  * syntax alone: duplicate keys, depth, NUL, UTF-8 and numbers out of range are refused there too.
  */
 int json_parse(struct ctx *c, enum dialect d, const char *text, size_t n, struct json_t **out);
+/* JSON text within a value; a new reference. NULL: it is none, nests deeper than 64 levels, or has
+ * no room beside those made so before for this request (256 MiB; c->inner_full tells). */
+struct json_t *json_inner(struct ctx *c, const char *text, size_t n);
+/* Whether it is JSON of an object, an array or a text, of at most 256 MiB as a tree. */
+bool json_is_inner(const char *text, size_t n);
 /* Body, query pairs and path pairs into `out` (zeroed by the caller, `shape->size` bytes). For a
  * GET without a query string the body is used (MLflow). A GET's fields come from the query string,
  * flagged F_QUERY or not; an enum's number counts from 1, or from 0 where the first name ends in
