@@ -9,8 +9,26 @@
 static int evaluation_here(struct ctx *c, const void *thing, void *here) {
     return evaluation_copy_get(c, ((const struct copy_evaluation *)thing)->id, here);
 }
+static int by_time(const struct copy_record *a, const struct copy_record *b) {
+    return a->created_ms != b->created_ms ? (a->created_ms > b->created_ms ? 1 : -1)
+                                          : strcmp(a->id, b->id);
+}
+
+/* Putting a dataset drops the records that it has here alone, which nobody asked for. */
 static int evaluation_put(struct ctx *c, const void *thing) {
-    return evaluation_copy_in(c, thing);
+    const struct copy_evaluation *in = thing;
+    struct copy_evaluation here;
+    int rc = evaluation_copy_get(c, in->id, &here);
+    for (size_t i = 0, k = 0; rc > 0 && i < here.nrecords; i++) {
+        while (k < in->nrecords && by_time(&in->records[k], &here.records[i]) < 0)
+            k++;
+        if (k == in->nrecords || by_time(&in->records[k], &here.records[i]) != 0)
+            return fail(c, ERR_CONFLICT,
+                        "it has a record '%s' here that the source has not; nothing of it was "
+                        "changed",
+                        here.records[i].id);
+    }
+    return rc < 0 ? rc : evaluation_copy_in(c, in);
 }
 static struct digest evaluation_digest(const void *thing) {
     return digest_evaluation(thing);
@@ -18,8 +36,21 @@ static struct digest evaluation_digest(const void *thing) {
 static int scorer_here(struct ctx *c, const void *thing, void *here) {
     return scorer_copy_get(c, ((const struct copy_scorer *)thing)->id, here);
 }
+/* The same of versions. */
 static int scorer_put(struct ctx *c, const void *thing) {
-    return scorer_copy_in(c, thing);
+    const struct copy_scorer *in = thing;
+    struct copy_scorer here;
+    int rc = scorer_copy_get(c, in->id, &here);
+    for (size_t i = 0, k = 0; rc > 0 && i < here.nversions; i++) {
+        while (k < in->nversions && in->versions[k].version < here.versions[i].version)
+            k++;
+        if (k == in->nversions || in->versions[k].version != here.versions[i].version)
+            return fail(c, ERR_CONFLICT,
+                        "it has a version %lld here that the source has not; nothing of it was "
+                        "changed",
+                        (long long)here.versions[i].version);
+    }
+    return rc < 0 ? rc : scorer_copy_in(c, in);
 }
 static struct digest scorer_digest(const void *thing) {
     return digest_scorer(thing);

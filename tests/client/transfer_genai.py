@@ -30,6 +30,9 @@ TABLES = (
 DATASET, SCORER, ISSUE = "d-" + "1" * 32, "00000000-0000-4000-8000-000000000001", "iss-" + "2" * 32
 
 
+SCORER_TEXT = json.dumps({"name": "right", "mlflow_version": "3.17.2", "serialization_version": 1, "builtin_scorer_class": "Safety", "builtin_scorer_pydantic_data": {}})
+
+
 def fill(path, experiment, run):
     db = sqlite3.connect(path)
     for sql in TABLES:
@@ -124,6 +127,16 @@ def work_in(work):
     text = quern(*command)
     everything_same(text)
     same(counts(text), [[1, 0, 1, 0], [1, 0, 0, 1], [1, 0, 0, 1]], "the record that was merged is as it was")
+    everything_same(quern(*command))
+    with Server(data=work + "/two") as s:  # made here: nobody asked for their end
+        ok(s.post(f"{ROOT}datasets/{DATASET}/records", {"records": json.dumps([{"inputs": {"q": "new"}}])}))
+        ok(s.post(f"{ROOT}scorers/register", {"experiment_id": e, "name": "right", "serialized_scorer": SCORER_TEXT}))
+    text = quern(*command, code=1)
+    same((text.count("here that the source has not"), [table(text)[k][-1] for k in KINDS]), (2, [1, 1, 0]), text)
+    with Server(data=work + "/two") as s:
+        records = json.loads(ok(s.get(f"{ROOT}datasets/{DATASET}/records"))["records"])
+        ok(s.request("DELETE", f"{ROOT}datasets/{DATASET}/records", {"dataset_record_ids": [r["dataset_record_id"] for r in records if r["inputs"] == {"q": "new"}]}))
+        ok(s.request("DELETE", f"{ROOT}scorers/delete", {"experiment_id": e, "name": "right", "version": 4}))
     everything_same(quern(*command))
     db = sqlite3.connect(work + "/out.db")
     db.execute("UPDATE evaluation_dataset_records SET outputs = '{\"mlflow_wrapped\": NaN}' WHERE dataset_record_id = 'dr-1'")
