@@ -3,7 +3,7 @@
 #define QUERN_GENAI_COPY_H
 /* Copy: whole evaluation datasets, scorers and issues with their ids and times, for moving data in
  * (quern/tracking/copy.h says how copies work). Their experiments must be here before. What is here
- * already is replaced; ERR_CONFLICT when the id is another project's. `get` and
+ * already is replaced; ERR_CONFLICT or ERR_EXISTS when the id is another project's. `get` and
  * `out` (the one behind that id, "" at first): 1 with the thing, 0 when there is none. Parts that
  * are JSON are texts of it and kept as they are. */
 #include <stddef.h>

@@ -188,7 +188,7 @@ static void a_hundred_thousand_brackets_are_refused_quickly(void) {
     buf_free(&b);
 }
 
-/* Of each of these a text that is just short enough, and one that is not, by what a tree takes. */
+/* Of each of these a text that is a little too long, by what a tree of it takes. */
 static void large_trees_are_refused_before_they_are_made(void) {
     static const struct {
         const char *unit;
