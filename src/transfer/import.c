@@ -12,15 +12,6 @@
 #include "quern/base/str.h"
 #include "quern/db/db.h"
 
-static bool behind_text(const struct buf *after, const char *id) {
-    return id && strcmp(id, after->data) > 0;
-}
-
-static void move_to(struct buf *after, const char *id) {
-    buf_clear(after);
-    buf_puts(after, id);
-}
-
 /* ------------------------------------------------------------------ experiments */
 
 static int experiment_here(struct ctx *c, const void *thing, void *here) {
@@ -76,7 +67,8 @@ static struct digest run_digest(const void *thing) {
 static const struct handling runs = {TRANSFER_RUNS, run_here, run_put, run_digest,
                                      sizeof(struct copy_run)};
 
-static void take_run(struct import *m, struct pair_ctx *p, struct copy_run *r) {
+static void take_run(struct import *m, struct pair_ctx *p, void *thing) {
+    struct copy_run *r = thing;
     const char *rel = NULL, *what = arena_printf(p->to.arena, "run %s", r->id);
     if (import_homeless(m, TRANSFER_RUNS, &p->from, what, r->experiment))
         return;
@@ -90,27 +82,11 @@ static void take_run(struct import *m, struct pair_ctx *p, struct copy_run *r) {
     import_files(m, &p->to, rel, artifact_uri_path(&p->from, r->artifact_uri));
 }
 
-static int take_runs(struct import *m) {
-    struct buf after = {0};
-    int rc = 1;
-    move_to(&after, "");
-    while (rc > 0) {
-        struct pair_ctx p;
-        struct copy_run r;
-        import_begin(m, &p);
-        rc = m->source->ops->run(m->source, &p.from, after.data, &r);
-        rc = import_look(m, TRANSFER_RUNS, &p.from, rc, r.id, behind_text(&after, r.id));
-        if (rc > 0)
-            move_to(&after, r.id);
-        if (rc == 1)
-            take_run(m, &p, &r);
-        import_end(&p);
-    }
-    buf_free(&after);
-    if (rc == 0)
-        import_check_rows(m, TRANSFER_RUNS);
-    return rc;
+static int next_run(const struct source_ops *ops, struct source *s, struct ctx *c,
+                    const char *after, void *thing) {
+    return ops->run(s, c, after, thing);
 }
+static const struct walk walk_runs = {&runs, next_run, take_run};
 
 /* ------------------------------------------------------------------ logged models */
 
@@ -126,7 +102,8 @@ static struct digest model_digest(const void *thing) {
 static const struct handling models = {TRANSFER_LOGGED_MODELS, model_here, model_put, model_digest,
                                        sizeof(struct copy_model)};
 
-static void take_model(struct import *m, struct pair_ctx *p, struct copy_model *l) {
+static void take_model(struct import *m, struct pair_ctx *p, void *thing) {
+    struct copy_model *l = thing;
     const char *rel = NULL, *what = arena_printf(p->to.arena, "logged model %s", l->id);
     if (import_homeless(m, TRANSFER_LOGGED_MODELS, &p->from, what, l->experiment))
         return;
@@ -137,27 +114,11 @@ static void take_model(struct import *m, struct pair_ctx *p, struct copy_model *
         import_files(m, &p->to, rel, artifact_uri_path(&p->from, l->artifact_uri));
 }
 
-static int take_models(struct import *m) {
-    struct buf after = {0};
-    int rc = 1;
-    move_to(&after, "");
-    while (rc > 0) {
-        struct pair_ctx p;
-        struct copy_model l;
-        import_begin(m, &p);
-        rc = m->source->ops->model(m->source, &p.from, after.data, &l);
-        rc = import_look(m, TRANSFER_LOGGED_MODELS, &p.from, rc, l.id, behind_text(&after, l.id));
-        if (rc > 0)
-            move_to(&after, l.id);
-        if (rc == 1)
-            take_model(m, &p, &l);
-        import_end(&p);
-    }
-    buf_free(&after);
-    if (rc == 0)
-        import_check_rows(m, TRANSFER_LOGGED_MODELS);
-    return rc;
+static int next_model(const struct source_ops *ops, struct source *s, struct ctx *c,
+                      const char *after, void *thing) {
+    return ops->model(s, c, after, thing);
 }
+static const struct walk walk_models = {&models, next_model, take_model};
 
 /* ------------------------------------------------------------------ registered models */
 
@@ -170,15 +131,11 @@ static int registered_put(struct ctx *c, const void *thing) {
     const struct copy_registered *in = thing;
     struct copy_registered here;
     int rc = registered_copy_get(c, in->name, &here);
-    for (size_t i = 0, k = 0; rc > 0 && i < here.nversions; i++) {
-        while (k < in->nversions && in->versions[k].version < here.versions[i].version)
-            k++;
-        if (k == in->nversions || in->versions[k].version != here.versions[i].version)
-            return fail(c, ERR_CONFLICT,
-                        "it has a version %lld here that the source has not; nothing of it was "
-                        "changed",
-                        (long long)here.versions[i].version);
-    }
+    const void *lost = rc > 0 ? import_lost(here.versions, here.nversions, in->versions,
+                                            in->nversions, sizeof *here.versions, import_by_version)
+                              : NULL;
+    if (lost)
+        return import_version_lost(c, lost);
     return rc < 0 ? rc : registered_copy_in(c, in);
 }
 static struct digest registered_digest(const void *thing) {
@@ -222,7 +179,8 @@ static const char *version_uri(struct import *m, struct ctx *c, const char *uri,
     return out;
 }
 
-static void take_one_registered(struct import *m, struct pair_ctx *p, struct copy_registered *r) {
+static void take_registered(struct import *m, struct pair_ctx *p, void *thing) {
+    struct copy_registered *r = thing;
     struct transfer_count *v = &m->report->kinds[TRANSFER_VERSIONS];
     for (size_t i = 0; i < r->nversions; i++) {
         struct copy_version *one = &r->versions[i];
@@ -235,27 +193,11 @@ static void take_one_registered(struct import *m, struct pair_ctx *p, struct cop
     v->equal += done == EQUAL ? (int64_t)r->nversions : 0;
 }
 
-static int take_registered(struct import *m) {
-    struct buf after = {0};
-    int rc = 1;
-    move_to(&after, "");
-    while (rc > 0) {
-        struct pair_ctx p;
-        struct copy_registered r;
-        import_begin(m, &p);
-        rc = m->source->ops->registered(m->source, &p.from, after.data, &r);
-        rc = import_look(m, TRANSFER_MODELS, &p.from, rc, r.name, behind_text(&after, r.name));
-        if (rc > 0)
-            move_to(&after, r.name);
-        if (rc == 1)
-            take_one_registered(m, &p, &r);
-        import_end(&p);
-    }
-    buf_free(&after);
-    if (rc == 0)
-        import_check_rows(m, TRANSFER_MODELS);
-    return rc;
+static int next_registered(const struct source_ops *ops, struct source *s, struct ctx *c,
+                           const char *after, void *thing) {
+    return ops->registered(s, c, after, thing);
 }
+static const struct walk walk_registered = {&registered, next_registered, take_registered};
 
 /* ------------------------------------------------------------------ traces */
 
@@ -287,7 +229,8 @@ static const char *map_location(struct import *m, struct ctx *c, struct copy_tra
     return NULL;
 }
 
-static void take_trace(struct import *m, struct pair_ctx *p, struct copy_trace *t) {
+static void take_trace(struct import *m, struct pair_ctx *p, void *thing) {
+    struct copy_trace *t = thing;
     struct transfer_count *spans = &m->report->kinds[TRANSFER_SPANS];
     struct transfer_count *judged = &m->report->kinds[TRANSFER_ASSESSMENTS];
     const char *rel, *what = arena_printf(p->to.arena, "trace %s", t->id);
@@ -303,27 +246,11 @@ static void take_trace(struct import *m, struct pair_ctx *p, struct copy_trace *
         import_files(m, &p->to, rel, logical);
 }
 
-static int take_traces(struct import *m) {
-    struct buf after = {0};
-    int rc = 1;
-    move_to(&after, "");
-    while (rc > 0) {
-        struct pair_ctx p;
-        struct copy_trace t;
-        import_begin(m, &p);
-        rc = m->source->ops->trace(m->source, &p.from, after.data, &t);
-        rc = import_look(m, TRANSFER_TRACES, &p.from, rc, t.id, behind_text(&after, t.id));
-        if (rc > 0)
-            move_to(&after, t.id);
-        if (rc == 1)
-            take_trace(m, &p, &t);
-        import_end(&p);
-    }
-    buf_free(&after);
-    if (rc == 0)
-        import_check_rows(m, TRANSFER_TRACES);
-    return rc;
+static int next_trace(const struct source_ops *ops, struct source *s, struct ctx *c,
+                      const char *after, void *thing) {
+    return ops->trace(s, c, after, thing);
 }
+static const struct walk walk_traces = {&traces, next_trace, take_trace};
 
 void transfer_name_kinds(struct transfer_report *r) {
     static const char *const names[TRANSFER_KINDS] = {
@@ -352,10 +279,10 @@ int transfer_import(struct ctx *c, const struct transfer_options *o, struct tran
     rc = place_open(c, o->artifacts ? o->artifacts : source_folder(o->from), &m.place);
     if (rc == 0)
         rc = take_experiments(&m);
-    rc = rc < 0 ? rc : take_models(&m);
-    rc = rc < 0 ? rc : take_runs(&m);
-    rc = rc < 0 ? rc : take_registered(&m);
-    rc = rc < 0 ? rc : take_traces(&m);
+    rc = rc < 0 ? rc : import_walk(&m, &walk_models);
+    rc = rc < 0 ? rc : import_walk(&m, &walk_runs);
+    rc = rc < 0 ? rc : import_walk(&m, &walk_registered);
+    rc = rc < 0 ? rc : import_walk(&m, &walk_traces);
     rc = rc < 0 ? rc : import_genai(&m);
     out->outside = m.place.outside;
     place_close(&m.place);

@@ -60,6 +60,26 @@ enum settled {
 enum settled import_settle(struct import *m, struct ctx *c, const struct handling *h,
                            const void *thing, const char *what);
 
+/* A kind whose things come in the order of their ids, which are texts and, like names of registered
+ * models, the first member of each of these structs. */
+struct walk {
+    const struct handling *h;
+    int (*next)(const struct source_ops *ops, struct source *s, struct ctx *c, const char *after,
+                void *thing);
+    void (*take)(struct import *m, struct pair_ctx *p, void *thing);
+};
+int import_walk(struct import *m, const struct walk *w);
+const char *import_word(enum transfer_kind kind); /* "run" */
+
+/* Of two lists in this order the first thing of `here` that `in` has not; NULL: there is none. What
+ * replaces a list here asks first, so that nothing goes whose end nobody asked for. */
+const void *import_lost(const void *here, size_t nhere, const void *in, size_t nin, size_t size,
+                        int (*order)(const void *a, const void *b));
+/* The order of things that begin with the number of their version, and the fault of having lost
+ * one. */
+int import_by_version(const void *a, const void *b);
+int import_version_lost(struct ctx *c, const void *version);
+
 /* The thing's files: `rel` below the operator's folder, or over the source's API; NULL: none. */
 void import_files(const struct import *m, struct ctx *c, const char *rel, const char *logical);
 /* Evaluation datasets, scorers and issues, in the end: they name experiments and runs. */

@@ -5,6 +5,7 @@
 #include "files.h"
 #include "import.h"
 #include "quern/base/arena.h"
+#include "quern/base/buf.h"
 #include "quern/base/str.h"
 #include "quern/db/db.h"
 
@@ -32,8 +33,7 @@ const char *import_why(const struct ctx *c) {
     return c->err.message ? c->err.message : "failed";
 }
 
-int import_look(struct import *m, enum transfer_kind kind, struct ctx *from, int rc, const char *id,
-                bool later) {
+const char *import_word(enum transfer_kind kind) {
     static const char *const words[TRANSFER_KINDS] = {
         [TRANSFER_EXPERIMENTS] = "experiment",
         [TRANSFER_RUNS] = "run",
@@ -44,7 +44,12 @@ int import_look(struct import *m, enum transfer_kind kind, struct ctx *from, int
         [TRANSFER_SCORERS] = "scorer",
         [TRANSFER_ISSUES] = "issue",
     };
-    const char *word = words[kind];
+    return words[kind];
+}
+
+int import_look(struct import *m, enum transfer_kind kind, struct ctx *from, int rc, const char *id,
+                bool later) {
+    const char *word = import_word(kind);
     if (rc > 0 && !later)
         rc = fail(from, ERR_INVALID,
                   "the ids of its %ss come in no order, so that it would have no end", word);
@@ -74,6 +79,56 @@ void import_check_rows(struct import *m, enum transfer_kind kind) {
                                 n, seen));
     c.db = NULL;
     ctx_end(&c);
+}
+
+int import_walk(struct import *m, const struct walk *w) {
+    struct buf after = {0};
+    int rc = 1;
+    buf_puts(&after, "");
+    while (rc > 0) {
+        struct pair_ctx p;
+        import_begin(m, &p);
+        void *thing = arena_alloc(p.from.arena, w->h->size);
+        memset(thing, 0, w->h->size);
+        rc = w->next(m->source->ops, m->source, &p.from, after.data, thing);
+        const char *id = *(const char *const *)thing;
+        rc = import_look(m, w->h->kind, &p.from, rc, id, id && strcmp(id, after.data) > 0);
+        if (rc > 0) {
+            buf_clear(&after);
+            buf_puts(&after, id);
+        }
+        if (rc == 1)
+            w->take(m, &p, thing);
+        import_end(&p);
+    }
+    buf_free(&after);
+    if (rc == 0)
+        import_check_rows(m, w->h->kind);
+    return rc;
+}
+
+const void *import_lost(const void *here, size_t nhere, const void *in, size_t nin, size_t size,
+                        int (*order)(const void *a, const void *b)) {
+    const char *have = here, *given = in;
+    for (size_t i = 0, k = 0; i < nhere; i++) {
+        while (k < nin && order(given + k * size, have + i * size) < 0)
+            k++;
+        if (k == nin || order(given + k * size, have + i * size) != 0)
+            return have + i * size;
+    }
+    return NULL;
+}
+
+int import_by_version(const void *a, const void *b) {
+    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+    return (x > y) - (x < y);
+}
+
+int import_version_lost(struct ctx *c, const void *version) {
+    return fail(c, ERR_CONFLICT,
+                "it has a version %" PRId64 " here that the source has not; nothing of it was "
+                "changed",
+                *(const int64_t *)version);
 }
 
 void import_remember(struct import *m, int64_t id) {

@@ -53,7 +53,7 @@ int mlflow_db_pairs(struct ctx *c, struct stmt *st, struct pairs *out) {
     return rc;
 }
 
-static struct mlflow_db *enter(struct source *s, struct ctx *c) {
+struct mlflow_db *mlflow_db_enter(struct source *s, struct ctx *c) {
     struct mlflow_db *m = (struct mlflow_db *)s;
     c->db = m->conn;
     return m;
@@ -66,7 +66,7 @@ static struct mlflow_db *enter(struct source *s, struct ctx *c) {
     " last_update_time FROM experiments WHERE experiment_id > ?"
 
 static int experiment(struct source *s, struct ctx *c, int64_t after, struct copy_experiment *out) {
-    struct mlflow_db *m = enter(s, c);
+    struct mlflow_db *m = mlflow_db_enter(s, c);
     struct stmt *st =
         m->workspaces ? db_query(c, EXPERIMENT " AND workspace = ? ORDER BY experiment_id LIMIT 1",
                                  "is", after, m->workspace)
@@ -98,7 +98,6 @@ static int experiment(struct source *s, struct ctx *c, int64_t after, struct cop
 #define RUN                                                                                        \
     "SELECT run_uuid, r.experiment_id, r.name, user_id, status, start_time, end_time,"             \
     " artifact_uri, r.lifecycle_stage, deleted_time FROM runs r"
-#define IN_WORKSPACE " JOIN experiments e ON e.experiment_id = r.experiment_id AND e.workspace = ?"
 
 static int run_row(struct mlflow_db *m, struct ctx *c, const char *after, struct copy_run *out) {
     struct stmt *st =
@@ -182,7 +181,7 @@ static int run_models(struct ctx *c, const char *run_id, bool output, struct cop
 }
 
 static int run(struct source *s, struct ctx *c, const char *after, struct copy_run *out) {
-    struct mlflow_db *m = enter(s, c);
+    struct mlflow_db *m = mlflow_db_enter(s, c);
     int rc = run_row(m, c, after, out);
     if (rc <= 0)
         return rc;
@@ -217,7 +216,7 @@ static bool same_point(const struct copy_point *a, const struct copy_point *b) {
  * only a table without its key can have it, is told once. */
 static int points(struct source *s, struct ctx *c, const char *run_id, copy_points_fn *each,
                   void *arg) {
-    (void)enter(s, c);
+    (void)mlflow_db_enter(s, c);
     struct copy_point *piece = ARENA_ARRAY(c->arena, struct copy_point, PIECE);
     struct stmt *st = db_query(c,
                                "SELECT key, timestamp, step, value, is_nan FROM metrics"
@@ -256,24 +255,22 @@ static int points(struct source *s, struct ctx *c, const char *run_id, copy_poin
 /* Counted without the indexes that the things themselves are found by: what an index that is
  * damaged does not lead to, or an id that no order has, would otherwise be missed by nobody. */
 #define EVERY(table) "SELECT count(*) FROM " table " r NOT INDEXED"
-#define OF_EXPERIMENTS                                                                             \
-    " JOIN experiments e ON e.experiment_id = r.experiment_id AND e.workspace = ?"
 #define OF_WORKSPACE " WHERE r.workspace = ?"
 
 static int rows(struct source *s, struct ctx *c, enum transfer_kind kind, int64_t *n) {
-    const struct mlflow_db *m = enter(s, c);
+    const struct mlflow_db *m = mlflow_db_enter(s, c);
     static const struct {
         const char *plain, *spaced;
     } sql[TRANSFER_KINDS] = {
         [TRANSFER_EXPERIMENTS] = {EVERY("experiments"), EVERY("experiments") OF_WORKSPACE},
-        [TRANSFER_RUNS] = {EVERY("runs"), EVERY("runs") OF_EXPERIMENTS},
-        [TRANSFER_LOGGED_MODELS] = {EVERY("logged_models"), EVERY("logged_models") OF_EXPERIMENTS},
+        [TRANSFER_RUNS] = {EVERY("runs"), EVERY("runs") IN_WORKSPACE},
+        [TRANSFER_LOGGED_MODELS] = {EVERY("logged_models"), EVERY("logged_models") IN_WORKSPACE},
         [TRANSFER_MODELS] = {EVERY("registered_models"), EVERY("registered_models") OF_WORKSPACE},
-        [TRANSFER_TRACES] = {EVERY("trace_info"), EVERY("trace_info") OF_EXPERIMENTS},
+        [TRANSFER_TRACES] = {EVERY("trace_info"), EVERY("trace_info") IN_WORKSPACE},
         [TRANSFER_EVALUATIONS] = {EVERY("evaluation_datasets"),
                                   EVERY("evaluation_datasets") OF_WORKSPACE},
-        [TRANSFER_SCORERS] = {EVERY("scorers"), EVERY("scorers") OF_EXPERIMENTS},
-        [TRANSFER_ISSUES] = {EVERY("issues"), EVERY("issues") OF_EXPERIMENTS},
+        [TRANSFER_SCORERS] = {EVERY("scorers"), EVERY("scorers") IN_WORKSPACE},
+        [TRANSFER_ISSUES] = {EVERY("issues"), EVERY("issues") IN_WORKSPACE},
     };
     *n = 0;
     if (!sql[kind].plain || (kind == TRANSFER_LOGGED_MODELS && !m->logged_models) ||

@@ -19,6 +19,11 @@ struct mlflow_db {
     bool evaluations, scorers, issues;
 };
 
+/* Of a table r with experiment_id; the workspace is bound. */
+#define IN_WORKSPACE " JOIN experiments e ON e.experiment_id = r.experiment_id AND e.workspace = ?"
+
+/* The source with its database in the context. */
+struct mlflow_db *mlflow_db_enter(struct source *s, struct ctx *c);
 int mlflow_db_model(struct source *s, struct ctx *c, const char *after, struct copy_model *out);
 int mlflow_db_registered(struct source *s, struct ctx *c, const char *after,
                          struct copy_registered *out);

@@ -9,12 +9,6 @@
 
 #define WRAPPED "mlflow_wrapped"
 
-static struct mlflow_db *enter(struct source *s, struct ctx *c) {
-    struct mlflow_db *m = (struct mlflow_db *)s;
-    c->db = m->conn;
-    return m;
-}
-
 /* ------------------------------------------------------------------ evaluation datasets */
 
 /* Outputs lie within an object, which alone that column may hold. */
@@ -72,7 +66,7 @@ static int read_experiments(struct ctx *c, struct copy_evaluation *out) {
 
 int mlflow_db_evaluation(struct source *s, struct ctx *c, const char *after,
                          struct copy_evaluation *out) {
-    struct mlflow_db *m = enter(s, c);
+    struct mlflow_db *m = mlflow_db_enter(s, c);
     *out = (struct copy_evaluation){0};
     if (!m->evaluations)
         return 0;
@@ -108,17 +102,16 @@ int mlflow_db_evaluation(struct source *s, struct ctx *c, const char *after,
 /* ------------------------------------------------------------------ scorers */
 
 #define SCORER "SELECT scorer_id, scorer_name, r.experiment_id FROM scorers r"
-#define OF_WORKSPACE " JOIN experiments e ON e.experiment_id = r.experiment_id AND e.workspace = ?"
 
 int mlflow_db_scorer(struct source *s, struct ctx *c, const char *after, struct copy_scorer *out) {
-    struct mlflow_db *m = enter(s, c);
+    struct mlflow_db *m = mlflow_db_enter(s, c);
     size_t cap = 0;
     *out = (struct copy_scorer){0};
     if (!m->scorers)
         return 0;
     struct stmt *st =
         m->workspaces
-            ? db_query(c, SCORER OF_WORKSPACE " WHERE scorer_id > ? ORDER BY scorer_id LIMIT 1",
+            ? db_query(c, SCORER IN_WORKSPACE " WHERE scorer_id > ? ORDER BY scorer_id LIMIT 1",
                        "ss", m->workspace, after)
             : db_query(c, SCORER " WHERE scorer_id > ? ORDER BY scorer_id LIMIT 1", "s", after);
     int rc = stmt_next(st);
@@ -156,13 +149,13 @@ static const char *list(struct ctx *c, struct stmt *st, int col) {
     " FROM issues r"
 
 int mlflow_db_issue(struct source *s, struct ctx *c, const char *after, struct copy_issue *out) {
-    struct mlflow_db *m = enter(s, c);
+    struct mlflow_db *m = mlflow_db_enter(s, c);
     *out = (struct copy_issue){0};
     if (!m->issues)
         return 0;
     struct stmt *st =
         m->workspaces
-            ? db_query(c, ISSUE OF_WORKSPACE " WHERE issue_id > ? ORDER BY issue_id LIMIT 1", "ss",
+            ? db_query(c, ISSUE IN_WORKSPACE " WHERE issue_id > ? ORDER BY issue_id LIMIT 1", "ss",
                        m->workspace, after)
             : db_query(c, ISSUE " WHERE issue_id > ? ORDER BY issue_id LIMIT 1", "s", after);
     int rc = stmt_next(st);

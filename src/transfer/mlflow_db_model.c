@@ -44,17 +44,14 @@ static int measures(struct ctx *c, struct copy_model *out) {
 }
 
 int mlflow_db_model(struct source *s, struct ctx *c, const char *after, struct copy_model *out) {
-    struct mlflow_db *m = (struct mlflow_db *)s;
-    c->db = m->conn;
+    struct mlflow_db *m = mlflow_db_enter(s, c);
     *out = (struct copy_model){0};
     if (!m->logged_models)
         return 0;
     struct stmt *st =
         m->workspaces
-            ? db_query(c,
-                       MODEL " JOIN experiments e ON e.experiment_id = r.experiment_id"
-                             " AND e.workspace = ? WHERE model_id > ? ORDER BY model_id LIMIT 1",
-                       "ss", m->workspace, after)
+            ? db_query(c, MODEL IN_WORKSPACE " WHERE model_id > ? ORDER BY model_id LIMIT 1", "ss",
+                       m->workspace, after)
             : db_query(c, MODEL " WHERE model_id > ? ORDER BY model_id LIMIT 1", "s", after);
     int rc = stmt_next(st);
     if (rc > 0) {
@@ -190,8 +187,7 @@ static int aliases(struct ctx *c, const struct mlflow_db *m, struct copy_registe
 
 int mlflow_db_registered(struct source *s, struct ctx *c, const char *after,
                          struct copy_registered *out) {
-    struct mlflow_db *m = (struct mlflow_db *)s;
-    c->db = m->conn;
+    struct mlflow_db *m = mlflow_db_enter(s, c);
     *out = (struct copy_registered){0};
     struct stmt *st = of_model(c, m, REGISTERED " ORDER BY name LIMIT 1",
                                REGISTERED " AND workspace = ? ORDER BY name LIMIT 1", after);

@@ -14,7 +14,6 @@
 /* Members of the newest schema that stand in columns instead of tags and metadata. */
 #define PROMOTED ", trace_name, session_id, input_tokens, output_tokens, total_tokens"
 #define ORDER " WHERE request_id > ? ORDER BY request_id LIMIT 1"
-#define IN_WORKSPACE " JOIN experiments e ON e.experiment_id = r.experiment_id AND e.workspace = ?"
 #define FROM " FROM trace_info r"
 
 struct promoted {
@@ -160,9 +159,8 @@ static int read_assessments(struct ctx *c, struct copy_trace *out) {
 }
 
 int mlflow_db_trace(struct source *s, struct ctx *c, const char *after, struct copy_trace *out) {
-    struct mlflow_db *m = (struct mlflow_db *)s;
+    struct mlflow_db *m = mlflow_db_enter(s, c);
     struct promoted p = {0};
-    c->db = m->conn;
     *out = (struct copy_trace){0};
     if (!m->traces)
         return 0;
