@@ -72,18 +72,10 @@ int filter_null_check(struct ctx *c, const struct filter_clause *f, const char *
 
 /* One bound value however long the list is. */
 static void emit_list(struct ctx *c, struct sql *q, const struct filter_clause *f) {
-    struct buf b = {0};
-    struct json_writer w;
-    jw_init(&w, &b);
-    jw_arr(&w);
-    for (size_t i = 0; i < f->n; i++)
-        jw_str(&w, f->items[i]);
-    jw_arr_end(&w);
     sql_add(c, q,
             f->op == OP_IN ? " IN (SELECT value FROM json_each(?))"
                            : " NOT IN (SELECT value FROM json_each(?))",
-            "s", b.data);
-    buf_free(&b);
+            "s", json_strs(c->arena, f->items, f->n));
 }
 
 void filter_emit(struct ctx *c, struct sql *q, const char *column, const struct filter_clause *f) {

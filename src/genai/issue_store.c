@@ -3,25 +3,13 @@
 
 #include "issue.h"
 #include "quern/base/arena.h"
-#include "quern/base/buf.h"
 #include "quern/core/ctx.h"
 #include "quern/db/db.h"
 #include "quern/json/json_out.h"
 
 /* NULL for an empty list. */
 static const char *list_text(struct ctx *c, const struct strs *list) {
-    struct buf b = {0};
-    struct json_writer w;
-    if (!list->n)
-        return NULL;
-    jw_init(&w, &b);
-    jw_arr(&w);
-    for (size_t i = 0; i < list->n; i++)
-        jw_str(&w, list->items[i]);
-    jw_arr_end(&w);
-    const char *text = arena_strndup(c->arena, b.data, b.len);
-    buf_free(&b);
-    return text;
+    return list->n ? json_strs(c->arena, list->items, list->n) : NULL;
 }
 
 static struct strs text_list(struct ctx *c, const char *text) {

@@ -4,9 +4,9 @@
 #include <inttypes.h>
 
 #include "quern/base/arena.h"
-#include "quern/base/buf.h"
 #include "quern/base/str.h"
 #include "quern/core/ctx.h"
+#include "quern/db/filter_sql.h"
 #include "quern/tracking/tracking.h"
 
 int owner_active(struct ctx *c, const char *experiment_id, enum object_need need, int64_t *id) {
@@ -29,20 +29,12 @@ int owner_living(struct ctx *c, const char *experiment_id, enum object_need need
 }
 
 int owner_numbers(struct ctx *c, const struct strs *ids, const char **json) {
-    struct buf b = {0};
-    int rc = 0;
-    buf_putc(&b, '[');
-    for (size_t i = 0; i < ids->n && rc == 0; i++) {
-        int64_t id = 0;
-        if (str_to_i64(ids->items[i], &id))
-            buf_printf(&b, "%s%" PRId64, i ? "," : "", id);
-        else
-            rc = fail_field(c, ERR_INVALID, "experiment_ids",
-                            "Invalid experiment ID '%s'. Experiment ID must be a valid integer.",
-                            ids->items[i]);
-    }
-    buf_putc(&b, ']');
-    *json = arena_strdup(c->arena, b.data);
-    buf_free(&b);
-    return rc;
+    int64_t *numbers = ARENA_ARRAY(c->arena, int64_t, ids->n + 1);
+    for (size_t i = 0; i < ids->n; i++)
+        if (!str_to_i64(ids->items[i], &numbers[i]))
+            return fail_field(c, ERR_INVALID, "experiment_ids",
+                              "Invalid experiment ID '%s'. Experiment ID must be a valid integer.",
+                              ids->items[i]);
+    *json = filter_ids_json(c, numbers, ids->n);
+    return 0;
 }

@@ -7,6 +7,7 @@
 #include "owner.h"
 #include "quern/base/str.h"
 #include "quern/core/ctx.h"
+#include "quern/db/filter_sql.h"
 
 static int unknown(struct ctx *c, const char *experiment, const char *name,
                    struct opt_i64 version) {
@@ -52,7 +53,7 @@ int scorer_list(struct ctx *c, const char *experiment, const struct strs *experi
                           "Cannot specify both 'experiment_id' and 'experiment_ids'.");
     if (experiment && *experiment) {
         rc = owner_active(c, experiment, OBJECT_READ, &id);
-        rc = rc ? rc : owner_numbers(c, &(struct strs){&experiment, 1}, &numbers);
+        numbers = filter_ids_json(c, &id, 1);
     } else if (experiments->n) {
         rc = owner_numbers(c, experiments, &numbers);
     }

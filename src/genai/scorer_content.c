@@ -5,6 +5,7 @@
 #include "quern/base/arena.h"
 #include "quern/base/str.h"
 #include "quern/core/ctx.h"
+#include "quern/json/json_out.h"
 #include "scorer.h"
 
 #define FIELD_NAME "serialized_scorer"
@@ -17,25 +18,6 @@ static const char *const destinations[] = {"api_base", "base_url", "custom_llm_p
 
 static void release(void *tree) {
     json_decref(tree);
-}
-
-static const char *type_name(const json_t *v) {
-    switch (json_typeof(v)) {
-    case JSON_OBJECT:
-        return "dict";
-    case JSON_ARRAY:
-        return "list";
-    case JSON_STRING:
-        return "str";
-    case JSON_INTEGER:
-        return "int";
-    case JSON_REAL:
-        return "float";
-    case JSON_NULL:
-        return "NoneType";
-    default:
-        return "bool";
-    }
 }
 
 static bool too_deep(const json_t *v, int left) {
@@ -84,7 +66,7 @@ static int check_kwargs(struct ctx *c, const json_t *kwargs) {
     if (!json_is_object(kwargs))
         return fail_field(c, ERR_INVALID, FIELD_NAME,
                           "third_party_scorer_data.kwargs must be a JSON object, got %s.",
-                          type_name(kwargs));
+                          json_python_type(kwargs));
     unsigned found = destinations_in(kwargs);
     const char *names = "";
     for (size_t k = 0; k < ARRAY_LEN(destinations); k++)
@@ -130,7 +112,7 @@ static int check_model(struct ctx *c, const json_t *model) {
         return 0;
     if (!text)
         return fail_field(c, ERR_INVALID, FIELD_NAME, "Scorer model must be a string, got %s.",
-                          type_name(model));
+                          json_python_type(model));
     if (!text[strspn(text, " \t\r\n\v\f")])
         return fail_field(c, ERR_INVALID, FIELD_NAME,
                           "Scorer model cannot be empty or contain only whitespace.");
@@ -152,7 +134,7 @@ static int check_scorer(struct ctx *c, const json_t *scorer) {
             continue;
         if (!json_is_object(part))
             return fail_field(c, ERR_INVALID, FIELD_NAME, "%s must be a JSON object, got %s.",
-                              parts[i], type_name(part));
+                              parts[i], json_python_type(part));
         return i == 2 ? check_scorer(c, json_object_get(part, "base_judge"))
                       : check_model(c, json_object_get(part, "model"));
     }
@@ -170,7 +152,7 @@ int scorer_content_check(struct ctx *c, const char *content) {
     arena_defer(c->arena, release, tree);
     if (!json_is_object(tree))
         return fail_field(c, ERR_INVALID, FIELD_NAME, FIELD_NAME " must be a JSON object, got %s.",
-                          type_name(tree));
+                          json_python_type(tree));
     if (too_deep(tree, DEPTH_MAX))
         return fail_field(c, ERR_INVALID, FIELD_NAME, FIELD_NAME " is nested more than %d deep.",
                           DEPTH_MAX);

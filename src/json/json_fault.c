@@ -71,10 +71,8 @@ static const char *value_text(struct ctx *c, struct given got) {
     return text;
 }
 
-static const char *python_type(struct given got) {
-    if (!got.tree)
-        return "str";
-    switch (json_typeof(got.tree)) {
+const char *json_python_type(const struct json_t *v) {
+    switch (json_typeof(v)) {
     case JSON_OBJECT:
         return "dict";
     case JSON_ARRAY:
@@ -92,6 +90,10 @@ static const char *python_type(struct given got) {
         break;
     }
     return "NoneType";
+}
+
+static const char *python_type(struct given got) {
+    return got.tree ? json_python_type(got.tree) : "str";
 }
 
 int fault_missing(struct ctx *c, enum dialect d, const struct place *at) {

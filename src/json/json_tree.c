@@ -100,3 +100,16 @@ char *json_text(struct arena *a, const struct json_t *tree, enum json_form form)
     buf_free(&b);
     return out;
 }
+
+char *json_strs(struct arena *a, const char *const *items, size_t n) {
+    struct buf b = {0};
+    struct json_writer w;
+    jw_init(&w, &b);
+    jw_arr(&w);
+    for (size_t i = 0; i < n; i++)
+        jw_str(&w, items[i]);
+    jw_arr_end(&w);
+    char *out = arena_strndup(a, b.data, b.len);
+    buf_free(&b);
+    return out;
+}

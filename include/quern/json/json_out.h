@@ -53,6 +53,10 @@ enum json_form {
     JSON_SPACED        /* ", " and ": ", as Python writes */
 };
 char *json_text(struct arena *a, const struct json_t *tree, enum json_form form);
+/* A list of texts. */
+char *json_strs(struct arena *a, const char *const *items, size_t n);
+/* What Python calls a value's type, as MLflow's messages have it: "dict", "NoneType". */
+const char *json_python_type(const struct json_t *v);
 /* The same, appended. */
 void json_put(struct buf *out, const struct json_t *tree, enum json_form form);
 
