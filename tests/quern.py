@@ -106,12 +106,13 @@ class Server:
             code = self.stop()
         finally:
             text = self.log_text(1 << 20)
-            if kind or "ERROR: " in text and "Sanitizer" in text or "runtime error:" in text:
+            ended_well = code in (0, -signal.SIGKILL)
+            if kind or not ended_well or "ERROR: " in text and "Sanitizer" in text or "runtime error:" in text:
                 sys.stderr.write(text[-8000:] + "\n")
             if self.own_data:
                 shutil.rmtree(self.data, ignore_errors=True)
         if kind is None:
-            assert code in (0, -signal.SIGKILL), f"exit code {code}"
+            assert ended_well, f"exit code {code}"
             assert "Sanitizer" not in text and "runtime error:" not in text, "sanitizer report"
             os.unlink(self.log_path)
 

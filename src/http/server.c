@@ -97,6 +97,13 @@ __attribute__((format(printf, 2, 0))) static void library_log(void *arg, const c
     log_debug("http.library", "%s", line);
 }
 
+/* The library's own would write to stderr past the log. */
+static void library_panic(void *arg, const char *file, unsigned line, const char *why) {
+    (void)arg;
+    log_error("http.library", "fatal in %s:%u: %s", file, line, why ? why : "no reason given");
+    abort();
+}
+
 static void reaper_run(void *arg) {
     struct server *s = arg;
     bool odd = false;
@@ -216,6 +223,7 @@ static int daemon_start(struct server *s) {
     }
     OPT(MHD_OPTION_END, 0, NULL);
 #undef OPT
+    MHD_set_panic_func(library_panic, NULL);
     s->daemon = MHD_start_daemon(
         flags, 0, NULL, NULL, call_handle, s, MHD_OPTION_EXTERNAL_LOGGER, library_log, s,
         MHD_OPTION_URI_LOG_CALLBACK, call_target, s, MHD_OPTION_UNESCAPE_CALLBACK, no_unescape, s,
