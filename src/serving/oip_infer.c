@@ -5,11 +5,17 @@
 #include "model.h"
 #include "oip_print.h"
 #include "oip_scan.h"
+#include "predict.h"
 #include "quern/base/arena.h"
 #include "quern/base/clock.h"
 #include "quern/base/str.h"
 #include "quern/core/ctx.h"
-#include "quern/onnx/onnx.h"
+
+struct oip_call {
+    struct request q; /* first: bind gets it */
+    struct oip_request oip;
+    bool raw; /* the whole body is the one input's bytes */
+};
 
 /* The whole body is the one input's bytes; its open size follows from their number. */
 static int raw_request(struct ctx *c, const struct model *m, struct oip_request *q) {
@@ -46,10 +52,19 @@ static int raw_request(struct ctx *c, const struct model *m, struct oip_request 
     return rc == 0 ? oip_raw(c, t, c->body, c->body_len) : rc;
 }
 
-static int read_request(struct ctx *c, const struct model *m, struct oip_request *q) {
+static int bind(struct ctx *c, struct request *q, const struct model *m, struct tensor **in,
+                size_t *nin) {
+    struct oip_call *call = (struct oip_call *)q;
+    int rc = call->raw ? raw_request(c, m, &call->oip) : 0;
+    *in = call->oip.inputs;
+    *nin = call->oip.ninputs;
+    q->rows = *nin && (*in)[0].rank ? (size_t)(*in)[0].shape[0] : 1;
+    return rc;
+}
+
+static int read_request(struct ctx *c, struct oip_call *call) {
     const char *header = ctx_header(c, "inference-header-content-length");
     uint64_t json = c->body_len;
-    *q = (struct oip_request){0};
     int rc = door_plain(c);
     if (rc < 0)
         return rc;
@@ -58,44 +73,38 @@ static int read_request(struct ctx *c, const struct model *m, struct oip_request
                     "Inference-Header-Content-Length must be a number up to the "
                     "body's %zu bytes",
                     c->body_len);
-    if (header && json == 0)
-        return raw_request(c, m, q);
-    return oip_scan(c, c->body, (size_t)json, c->body + json, c->body_len - (size_t)json, q);
+    call->raw = header && json == 0;
+    if (call->raw)
+        return 0;
+    rc = oip_scan(c, c->body, (size_t)json, c->body + json, c->body_len - (size_t)json, &call->oip);
+    call->q.wanted = call->oip.wanted;
+    return rc;
 }
 
-static int check_version(struct ctx *c, const struct entry *e, const char *version) {
-    if (version && strcmp(version, e->model->version_text) != 0)
-        return fail(c, ERR_NOT_FOUND, "endpoint '%s' serves version %s, not '%.40s'", e->name,
-                    e->model->version_text, version);
-    return 0;
-}
-
-static int predict(struct ctx *c, const struct entry *e, size_t *rows) {
-    struct oip_request q;
-    struct oip_answer a = {.model_name = e->name, .model_version = e->model->version_text};
-    struct tensor *outputs = NULL;
-    int rc = read_request(c, e->model, &q);
+static int infer(struct ctx *c, const struct entry *e, struct oip_call *call) {
+    struct answer a = {0};
+    int rc = read_request(c, call);
     if (rc == 0)
-        rc = onnx_run(c, e->model->session, q.inputs, q.ninputs, q.wanted, &outputs, &a.n);
+        rc = predict(c, e, &call->q, &a);
     if (rc < 0)
         return rc;
-    *rows = q.ninputs && q.inputs[0].rank ? (size_t)q.inputs[0].shape[0] : 1;
-    a.outputs = outputs;
-    return oip_print(c, &q, &a);
+    struct oip_answer out = {.model_name = e->name,
+                             .model_version = a.model->version_text,
+                             .outputs = a.outputs,
+                             .n = a.n};
+    return oip_print(c, &call->oip, &out);
 }
 
 int oip_infer(struct ctx *c, const void *in_, void *out) {
     const struct oip_model_in *in = in_;
     const struct entry *e = NULL;
-    size_t rows = 0;
+    struct oip_call call = {.q = {.version = in->version, .bind = bind}};
     int64_t began = clock_mono_ns();
     (void)out;
     int rc = door_find(c, snapshot_enter(), in->model, &e);
     if (rc == 0)
-        rc = check_version(c, e, in->version);
-    if (rc == 0)
-        rc = predict(c, e, &rows);
-    door_count(c, e, rc, rows, began);
+        rc = infer(c, e, &call);
+    door_count(c, e, rc, call.q.rows, began);
     snapshot_leave();
     return rc;
 }

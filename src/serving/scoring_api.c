@@ -5,10 +5,10 @@
 #include "doors.h"
 #include "model.h"
 #include "payload.h"
+#include "predict.h"
 #include "quern/base/arena.h"
 #include "quern/base/clock.h"
 #include "quern/core/ctx.h"
-#include "quern/onnx/onnx.h"
 #include "tensor_print.h"
 
 struct scoring_in {
@@ -97,35 +97,42 @@ static void print(struct ctx *c, const struct tensor *t, size_t n, size_t rows, 
     reply_bytes(c, "application/json", o.data, o.len);
 }
 
-static int predict(struct ctx *c, const struct model *m, size_t *rows) {
+struct scoring_call {
+    struct request q; /* first: bind gets it */
     struct payload p;
-    struct tensor *in = NULL, *out = NULL;
-    size_t n = 0;
+};
+
+static int bind(struct ctx *c, struct request *q, const struct model *m, struct tensor **in,
+                size_t *nin) {
+    struct scoring_call *call = (struct scoring_call *)q;
     struct model_inputs inputs = {m->inputs, m->ninputs, m->features, m->nfeatures};
+    *nin = m->ninputs;
+    return payload_bind(c, &call->p, &inputs, in);
+}
+
+static int score(struct ctx *c, const struct entry *e, struct scoring_call *call) {
+    struct answer a = {0};
     int rc = door_plain(c);
     if (rc == 0)
-        rc = payload_scan(c, c->content_type, c->body, c->body_len, &p);
+        rc = payload_scan(c, c->content_type, c->body, c->body_len, &call->p);
+    call->q.rows = call->p.rows;
     if (rc == 0)
-        rc = payload_bind(c, &p, &inputs, &in);
+        rc = predict(c, e, &call->q, &a);
     if (rc == 0)
-        rc = onnx_run(c, m->session, in, m->ninputs, NULL, &out, &n);
-    if (rc < 0)
-        return rc;
-    *rows = p.rows;
-    print(c, out, n, p.rows, p.frame);
-    return 0;
+        print(c, a.outputs, a.n, call->p.rows, call->p.frame);
+    return rc;
 }
 
 int scoring_invocations(struct ctx *c, const void *in_, void *out) {
     const struct scoring_in *in = in_;
     const struct entry *e = NULL;
-    size_t rows = 0;
+    struct scoring_call call = {.q = {.bind = bind}};
     int64_t began = clock_mono_ns();
     (void)out;
     int rc = choose(c, snapshot_enter(), in->endpoint, &e);
     if (rc == 0)
-        rc = predict(c, e->model, &rows);
-    door_count(c, e, rc, rows, began);
+        rc = score(c, e, &call);
+    door_count(c, e, rc, call.q.rows, began);
     snapshot_leave();
     return rc;
 }

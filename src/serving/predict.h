@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef QUERN_SERVING_PREDICT_H
+#define QUERN_SERVING_PREDICT_H
+/* Predict: the one call behind every protocol. A door reads its body into a request before it is
+ * known which model answers; predict chooses the model by the endpoint's policy, has the door bind
+ * the request to it, and runs it. */
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "quern/onnx/tensor.h"
+
+struct ctx;
+struct entry;
+struct model;
+
+/* One prediction as its door read it; the door's own struct begins with it. */
+struct request {
+    const char *version;       /* that must answer; NULL: whichever the policy says */
+    const char *arm;           /* that must answer, by the protocol's means; NULL */
+    const char *const *wanted; /* outputs, NULL-terminated; NULL: all */
+    size_t rows;               /* known after the first bind */
+    /* Makes the tensors that the model wants, in the context's arena. May be called several times,
+     * for different models; fails as the door's protocol words it. */
+    int (*bind)(struct ctx *c, struct request *q, const struct model *m, struct tensor **in,
+                size_t *nin);
+    /* Text of the first row's value of a column or input; NULL when the request has no such, and
+     * when the door cannot tell (field NULL). Keys and segments of policies are read with it. */
+    const char *(*field)(struct ctx *c, const struct request *q, const char *name);
+    /* Text of a request parameter, likewise. */
+    const char *(*parameter)(struct ctx *c, const struct request *q, const char *name);
+};
+
+struct answer {
+    struct tensor *outputs; /* in the context's arena */
+    size_t n;
+    const struct model *model;
+};
+
+/* Between snapshot_enter and snapshot_leave; `e` has a model. ERR_NOT_FOUND for a version or arm
+ * that does not serve; ERR_INVALID and its kin for the request's faults; ERR_UNPROCESSABLE when the
+ * model failed; ERR_DEADLINE. */
+int predict(struct ctx *c, const struct entry *e, struct request *q, struct answer *a);
+
+#endif
