@@ -291,7 +291,8 @@ static int start_rooms(struct config *c, struct buf *error) {
                                       .data = house.data,
                                       .self_exe = house.self_exe,
                                       .max_model = config_int(c, CONFIG_SERVING_MAX_MODEL),
-                                      .timeout_ms = config_int(c, CONFIG_SERVING_TIMEOUT_MS)};
+                                      .timeout_ms = config_int(c, CONFIG_SERVING_TIMEOUT_MS),
+                                      .memory = config_int(c, CONFIG_SERVING_MEMORY)};
     if (serving_start(&serving, error) != 0) {
         return -1;
     }

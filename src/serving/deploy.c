@@ -20,12 +20,13 @@
 #define POLL_MS 20
 
 struct deploy_with {
-    const char *endpoint, *model;
+    const char *endpoint, *model, *arm;
 };
 SHAPE(shape_deploy, "DeployAction", struct deploy_with,
       FIELD(struct deploy_with, endpoint, T_STR, F_REQUIRED, "Endpoint, made when missing"),
       FIELD(struct deploy_with, model, T_STR, F_REQUIRED,
-            "models:/NAME@ALIAS or models:/NAME/VERSION"));
+            "models:/NAME@ALIAS or models:/NAME/VERSION"),
+      FIELD(struct deploy_with, arm, T_STR, 0, "The arm that is bound; the first one by default"));
 
 static _Atomic(struct lanes *) lanes;
 
@@ -42,7 +43,7 @@ static int op_put(struct ctx *c, void *arg) {
     struct deploy *d = arg;
     struct endpoint e;
     bool created;
-    int rc = endpoint_put(c, d->with->endpoint, d->with->model, &e, &created);
+    int rc = endpoint_bind(c, d->with->endpoint, d->with->arm, d->with->model, &e, &created);
     if (rc == 0)
         d->revision = e.revision;
     return rc;

@@ -26,17 +26,19 @@ int door_plain(struct ctx *c) {
                 encoding);
 }
 
-void door_count(const struct ctx *c, const struct entry *e, int rc, size_t rows, int64_t began_ns) {
+void door_count(const struct ctx *c, const struct entry *e, const struct answer *answer, int rc,
+                size_t rows, int64_t began_ns) {
     if (!e)
         return; /* unknown names make no metric labels */
+    const struct entry_arm *a = answer->arm ? answer->arm : &e->arms[0];
     enum outcome o = rc == 0                        ? OUTCOME_OK
                      : c->err.code == ERR_NOT_READY ? OUTCOME_UNAVAILABLE
                      : c->err.code == ERR_UNPROCESSABLE || err_row(c->err.code)->status >= 500
                          ? OUTCOME_FAILED
                          : OUTCOME_INVALID;
-    metric_cell_add(e->outcomes[o], 1);
+    metric_cell_add(a->outcomes[o], 1);
     if (rc < 0)
         return;
-    metric_cell_add(e->rows, (double)rows);
-    metric_cell_observe(e->seconds, (double)(clock_mono_ns() - began_ns) / 1e9);
+    metric_cell_add(a->rows, (double)rows);
+    metric_cell_observe(a->seconds, (double)(clock_mono_ns() - began_ns) / 1e9);
 }

@@ -3,10 +3,11 @@
 #define QUERN_SERVING_DOORS_H
 /* Doors: this room's handlers by protocol (their rows are in routes.c), and what predictions
  * share. */
+#include "predict.h"
 #include "quern/http/route.h"
 #include "snapshot.h"
 
-extern const struct shape shape_endpoint_put, shape_endpoint_name, shape_endpoint, shape_endpoints;
+extern const struct shape shape_endpoint_name, shape_endpoint, shape_endpoints;
 route_fn endpoint_api_put, endpoint_api_get, endpoint_api_list, endpoint_api_delete;
 
 extern const struct shape shape_oip_model, shape_oip_version; /* struct oip_model_in */
@@ -25,6 +26,7 @@ int door_find(struct ctx *c, const struct snapshot *s, const char *name, const s
 /* ERR_MEDIA_TYPE for a body that is compressed. */
 int door_plain(struct ctx *c);
 /* Counts one answered prediction that began at `began_ns`. */
-void door_count(const struct ctx *c, const struct entry *e, int rc, size_t rows, int64_t began_ns);
+void door_count(const struct ctx *c, const struct entry *e, const struct answer *answer, int rc,
+                size_t rows, int64_t began_ns);
 
 #endif

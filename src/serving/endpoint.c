@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "arm.h"
 #include "endpoint_store.h"
 #include "loader.h"
 #include "quern/base/arena.h"
@@ -16,6 +17,7 @@
 #include "quern/lane/lane.h"
 #include "quern/lineage/lineage.h"
 #include "quern/registry/registry.h"
+#include "spec.h"
 
 static const struct state_row states[] = {
     {"pending", false, "Bound to a target that was not looked at yet."},
@@ -96,17 +98,17 @@ static int tell(struct ctx *c, const char *type, const struct endpoint *e) {
     return rc;
 }
 
-int endpoint_put(struct ctx *c, const char *name, const char *target, struct endpoint *out,
+int endpoint_put(struct ctx *c, const char *name, struct endpoint_spec *spec, struct endpoint *out,
                  bool *created) {
     struct model_version_info info;
     struct endpoint e = {0};
     bool found = false;
     int rc = check_name(c, name);
-    if (rc == 0 && !str_starts(target, "models:/"))
-        rc = fail_field(c, ERR_INVALID, "target",
-                        "target must be models:/NAME@ALIAS or models:/NAME/VERSION");
     if (rc == 0)
-        rc = model_resolve(c, target, &info);
+        rc = spec_check(c, spec);
+    const struct arm_spec *arms = spec->arms.items;
+    for (size_t i = 0; rc == 0 && i < spec->arms.n; i++)
+        rc = model_resolve(c, arms[i].target, &info);
     if (rc == 0)
         rc = endpoint_store_find(c, c->project, name, &e, &found);
     if (rc < 0)
@@ -123,11 +125,14 @@ int endpoint_put(struct ctx *c, const char *name, const char *target, struct end
         e.model = e.sha256 = "";
         e.version = 0;
     }
-    e.target = target;
+    e.target = arms[0].target;
+    e.policy = spec_text(c, spec);
     e.reason = "";
     e.revision++;
     e.updated_ms = c->now_ms;
     rc = endpoint_store_put(c, &e);
+    if (rc == 0)
+        rc = arms_put(c, &e, spec, *created);
     if (rc == 0)
         rc = lineage_node(c, ref_of(c, name), name, NULL);
     if (rc == 0)
@@ -136,6 +141,31 @@ int endpoint_put(struct ctx *c, const char *name, const char *target, struct end
         db_after_commit(c, loader_wake, NULL);
     *out = e;
     return rc;
+}
+
+int endpoint_bind(struct ctx *c, const char *name, const char *arm, const char *target,
+                  struct endpoint *out, bool *created) {
+    struct endpoint_spec spec = {0};
+    struct endpoint e;
+    bool found = false;
+    int rc = endpoint_store_find(c, c->project, name, &e, &found);
+    if (rc == 0 && found && strcmp(e.state, "deleted") != 0)
+        rc = spec_read(c, e.policy, &spec);
+    if (rc < 0)
+        return rc;
+    struct arm_spec *arms = spec.arms.items;
+    size_t i = 0;
+    while (arm && i < spec.arms.n && strcmp(arms[i].name, arm) != 0)
+        i++;
+    if (arm && i == spec.arms.n)
+        return fail_field(c, ERR_INVALID, "arm", "endpoint '%s' has no arm '%.64s'", name, arm);
+    if (!spec.arms.n || spec.target) {
+        spec.target = target;
+        spec.arms = (struct list){0};
+    } else {
+        arms[i].target = target;
+    }
+    return endpoint_put(c, name, &spec, out, created);
 }
 
 int endpoint_get(struct ctx *c, const char *name, struct endpoint *out) {
@@ -151,14 +181,13 @@ int endpoint_delete(struct ctx *c, const char *name) {
     int rc = endpoint_get(c, name, &e);
     if (rc == 0)
         rc = move(c, &e, "deleted");
-    if (rc == 0 && e.version)
-        rc = lineage_edge_drop(c, version_ref(c, e.model, e.version), ref_of(c, name),
-                               "deployed_to");
     if (rc < 0)
         return rc;
     e.reason = "";
     e.updated_ms = c->now_ms;
     rc = endpoint_store_put(c, &e);
+    if (rc == 0)
+        rc = arms_delete(c, &e);
     if (rc == 0)
         rc = tell(c, "endpoint.deleted", &e);
     if (rc == 0)
@@ -166,39 +195,80 @@ int endpoint_delete(struct ctx *c, const char *name) {
     return rc;
 }
 
-int endpoint_record(struct ctx *c, const struct endpoint_outcome *o) {
+/* Every arm's word, by name unless there is only one. */
+static const char *reasons(struct ctx *c, const struct arm *arms, size_t n) {
+    const char *text = "";
+    for (size_t i = 0; i < n; i++)
+        if (*arms[i].reason)
+            text = n == 1 ? arms[i].reason
+                          : arena_printf(c->arena, "%s%sarm %s: %s", text, *text ? "; " : "",
+                                         arms[i].name, arms[i].reason);
+    return text;
+}
+
+/* Ready as soon as the first arm answers; failed when none does and none is on its way. */
+static const char *state_of(const struct arm *arms, size_t n) {
+    bool loading = false, ready = false;
+    for (size_t i = 0; i < n; i++) {
+        loading |= strcmp(arms[i].state, "pending") == 0 || strcmp(arms[i].state, "loading") == 0;
+        ready |= strcmp(arms[i].state, "ready") == 0;
+    }
+    return loading ? "loading" : ready ? "ready" : "failed";
+}
+
+static size_t count_living(const struct arm *arms, size_t n) {
+    size_t living = 0;
+    for (size_t i = 0; i < n; i++)
+        living += strcmp(arms[i].state, "deleted") != 0;
+    return living;
+}
+
+int endpoint_link(struct ctx *c, const struct arm *a, const char *old_model, int64_t old_version) {
+    struct arm *arms;
+    size_t n;
+    bool kept = false;
+    int rc = arm_list(c, a->project, a->endpoint, &arms, &n);
+    if (rc < 0)
+        return rc;
+    for (size_t i = 0; i < n; i++) /* what an arm that is gone served is no longer in its row */
+        kept = kept || (arms[i].version == old_version && strcmp(arms[i].model, old_model) == 0);
+    if (old_version && !kept)
+        rc = lineage_edge_drop(c, version_ref(c, old_model, old_version), ref_of(c, a->endpoint),
+                               "deployed_to");
+    if (rc == 0 && a->version && (a->version != old_version || strcmp(a->model, old_model) != 0))
+        rc = lineage_edge(c, version_ref(c, a->model, a->version), ref_of(c, a->endpoint),
+                          "deployed_to");
+    return rc;
+}
+
+int endpoint_follow(struct ctx *c, const struct arm *a) {
     struct endpoint e;
+    struct arm *arms;
+    size_t n;
     bool found;
-    c->project = o->project;
-    int rc = endpoint_store_find(c, o->project, o->name, &e, &found);
+    int rc = endpoint_store_find(c, a->project, a->endpoint, &e, &found);
+    if (rc == 0)
+        rc = arm_list(c, a->project, a->endpoint, &arms, &n);
     if (rc < 0 || !found || strcmp(e.state, "deleted") == 0)
         return rc;
-    bool newer = e.revision != o->revision; /* bound anew while this one was loading */
-    bool moved = o->model && (strcmp(e.model, o->model) != 0 || e.version != o->version);
-    if (!newer) {
-        rc = move(c, &e, o->state);
-        if (rc < 0)
-            return rc;
-        e.reason = o->reason;
-        if (strcmp(o->state, "loading") != 0)
-            e.done = o->revision;
-    }
-    if (moved && e.version)
-        rc = lineage_edge_drop(c, version_ref(c, e.model, e.version), ref_of(c, e.name),
-                               "deployed_to");
-    if (o->model) {
-        e.model = o->model;
-        e.version = o->version;
-        e.sha256 = o->sha256;
-    }
+    n = count_living(arms, n); /* those that are gone stand behind */
+    if (n == 0)
+        return 0;
+    rc = move(c, &e, state_of(arms, n));
+    if (rc < 0)
+        return rc;
+    bool settled = strcmp(e.state, "loading") != 0;
+    e.reason = settled ? reasons(c, arms, n) : "";
+    if (settled)
+        e.done = e.revision;
+    e.model = arms[0].model;
+    e.version = arms[0].version;
+    e.sha256 = arms[0].sha256;
     e.updated_ms = c->now_ms;
-    if (rc == 0)
-        rc = endpoint_store_put(c, &e);
-    if (rc == 0 && o->model)
-        rc = lineage_edge(c, version_ref(c, e.model, e.version), ref_of(c, e.name), "deployed_to");
-    if (rc == 0 && strcmp(o->state, "loading") != 0)
+    rc = endpoint_store_put(c, &e);
+    if (rc == 0 && settled)
         rc = tell(
-            c, strcmp(o->state, "ready") == 0 && !*o->reason ? "endpoint.ready" : "endpoint.failed",
+            c, strcmp(e.state, "ready") == 0 && !*e.reason ? "endpoint.ready" : "endpoint.failed",
             &e);
     return rc;
 }

@@ -1,25 +1,47 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <string.h>
+
+#include "arm.h"
 #include "doors.h"
 #include "endpoint.h"
 #include "quern/base/arena.h"
 #include "quern/core/ctx.h"
+#include "quern/json/json_in.h"
+#include "spec.h"
 
 struct endpoint_in {
-    const char *name, *target;
+    const char *name;
+};
+struct arm_out {
+    const char *name, *target, *state, *reason, *model, *sha256;
+    struct opt_f64 weight;
+    struct opt_i64 version, bytes, load_ms;
+    struct opt_bool loaded;
 };
 struct endpoint_out {
     const char *name, *target, *state, *reason, *model, *sha256, *predict, *invocations;
-    struct opt_i64 version, created_ms, updated_ms;
+    struct opt_i64 version, revision, created_ms, updated_ms;
+    struct list arms;
+    struct json_t *spec;
 };
 struct endpoints_out {
     struct list endpoints;
 };
 
-SHAPE(shape_endpoint_put, "EndpointPut", struct endpoint_in,
-      FIELD(struct endpoint_in, name, T_STR, F_PATH | F_REQUIRED,
-            "1 to 128 letters, digits, '.', '_' and '-'"),
-      FIELD_MAX(struct endpoint_in, target, T_STR, F_REQUIRED, 1, 1024,
-                "models:/NAME@ALIAS (follows the alias) or models:/NAME/VERSION"));
+SHAPE_LOCAL(shape_arm, "EndpointArm", struct arm_out,
+            FIELD(struct arm_out, name, T_STR, F_ALWAYS, "The arm's name"),
+            FIELD(struct arm_out, target, T_STR, F_ALWAYS, "What it is bound to"),
+            FIELD(struct arm_out, weight, T_F64, 0, "Its share among the arms' weights"),
+            FIELD(struct arm_out, state, T_STR, F_ALWAYS, "pending, loading, ready or failed"),
+            FIELD(struct arm_out, reason, T_STR, F_ALWAYS,
+                  "Empty, or why the target's model is not the one that serves"),
+            FIELD(struct arm_out, model, T_STR, 0, "Registered model that serves"),
+            FIELD(struct arm_out, version, T_I64, 0, "Its version"),
+            FIELD(struct arm_out, sha256, T_STR, 0, "Digest of its file"),
+            FIELD(struct arm_out, loaded, T_BOOL, F_ALWAYS,
+                  "In memory now; else it is loaded by the next request"),
+            FIELD(struct arm_out, bytes, T_I64, 0, "Memory it takes, bytes"),
+            FIELD(struct arm_out, load_ms, T_I64, 0, "Milliseconds its load took"));
 SHAPE(shape_endpoint_name, "EndpointName", struct endpoint_in,
       FIELD(struct endpoint_in, name, T_STR, F_PATH | F_REQUIRED, "The endpoint's name"));
 SHAPE(shape_endpoint, "Endpoint", struct endpoint_out,
@@ -34,13 +56,58 @@ SHAPE(shape_endpoint, "Endpoint", struct endpoint_out,
       FIELD(struct endpoint_out, predict, T_STR, F_ALWAYS,
             "Path for Open Inference Protocol requests"),
       FIELD(struct endpoint_out, invocations, T_STR, F_ALWAYS, "Path for MLflow scoring requests"),
+      FIELD(struct endpoint_out, revision, T_I64, F_ALWAYS, "Grows with every change"),
+      FIELD_SUB(struct endpoint_out, arms, T_LIST, F_ALWAYS, &shape_arm, "What its arms came to"),
+      FIELD(struct endpoint_out, spec, T_JSON, F_ALWAYS, "What it was told to be"),
       FIELD(struct endpoint_out, created_ms, T_I64, F_ALWAYS, "Milliseconds since the epoch"),
       FIELD(struct endpoint_out, updated_ms, T_I64, F_ALWAYS, "Milliseconds since the epoch"));
 SHAPE(shape_endpoints, "Endpoints", struct endpoints_out,
       FIELD_SUB(struct endpoints_out, endpoints, T_LIST, F_ALWAYS, &shape_endpoint,
                 "Endpoints of the project by name"));
 
-static void put_out(struct ctx *c, const struct endpoint *e, struct endpoint_out *out) {
+static void put_arm(const struct arm *a, const struct snapshot *s, struct arm_out *out) {
+    const struct entry *e = snapshot_find(s, a->project, a->endpoint);
+    *out = (struct arm_out){
+        .name = a->name, .target = a->target, .state = a->state, .reason = a->reason};
+    out->loaded = SET_BOOL(false);
+    for (size_t i = 0; e && i < e->narms; i++)
+        if (e->arms[i].number == a->number)
+            out->loaded.v = e->arms[i].model != NULL;
+    if (!a->version)
+        return;
+    out->model = a->model;
+    out->version = SET_I64(a->version);
+    out->sha256 = a->sha256;
+    out->bytes = SET_I64(a->bytes);
+    out->load_ms = SET_I64(a->load_ms);
+}
+
+static int put_arms(struct ctx *c, const struct endpoint *e, const struct endpoint_spec *spec,
+                    struct endpoint_out *out) {
+    struct arm *arms;
+    size_t n;
+    int rc = arm_list(c, e->project, e->name, &arms, &n);
+    if (rc < 0)
+        return rc;
+    struct arm_out *items = ARENA_ARRAY(c->arena, struct arm_out, n ? n : 1);
+    const struct arm_spec *specs = spec->arms.items;
+    const struct snapshot *s = snapshot_enter();
+    size_t living = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (strcmp(arms[i].state, "deleted") == 0)
+            continue;
+        put_arm(&arms[i], s, &items[living]);
+        if ((size_t)arms[i].place < spec->arms.n)
+            items[living].weight = specs[arms[i].place].weight;
+        living++;
+    }
+    snapshot_leave();
+    out->arms = (struct list){items, living};
+    return 0;
+}
+
+static int put_out(struct ctx *c, const struct endpoint *e, struct endpoint_out *out) {
+    struct endpoint_spec spec;
     *out = (struct endpoint_out){
         .name = e->name, .target = e->target, .state = e->state, .reason = e->reason};
     if (e->version) {
@@ -50,18 +117,24 @@ static void put_out(struct ctx *c, const struct endpoint *e, struct endpoint_out
     }
     out->predict = arena_printf(c->arena, "/v2/models/%s/infer", e->name);
     out->invocations = arena_printf(c->arena, "/endpoints/%s/invocations", e->name);
+    out->revision = SET_I64(e->revision);
     out->created_ms = SET_I64(e->created_ms);
     out->updated_ms = SET_I64(e->updated_ms);
+    int rc = spec_read(c, e->policy, &spec);
+    if (rc == 0)
+        rc = json_parse(c, DIALECT_PROBLEM, e->policy, strlen(e->policy), &out->spec);
+    return rc < 0 ? rc : put_arms(c, e, &spec, out);
 }
 
 int endpoint_api_put(struct ctx *c, const void *in_, void *out) {
-    const struct endpoint_in *in = in_;
+    struct endpoint_spec spec = *(const struct endpoint_spec *)in_;
     struct endpoint e;
     bool created = false;
-    int rc = endpoint_put(c, in->name, in->target, &e, &created);
+    int rc = endpoint_put(c, spec.name, &spec, &e, &created);
+    if (rc == 0)
+        rc = put_out(c, &e, out);
     if (rc < 0)
         return rc;
-    put_out(c, &e, out);
     reply_status(c, created ? 201 : 200);
     return 0;
 }
@@ -70,9 +143,7 @@ int endpoint_api_get(struct ctx *c, const void *in_, void *out) {
     const struct endpoint_in *in = in_;
     struct endpoint e;
     int rc = endpoint_get(c, in->name, &e);
-    if (rc == 0)
-        put_out(c, &e, out);
-    return rc;
+    return rc < 0 ? rc : put_out(c, &e, out);
 }
 
 int endpoint_api_list(struct ctx *c, const void *in, void *out_) {
@@ -84,10 +155,10 @@ int endpoint_api_list(struct ctx *c, const void *in, void *out_) {
     if (rc < 0)
         return rc;
     struct endpoint_out *items = ARENA_ARRAY(c->arena, struct endpoint_out, n ? n : 1);
-    for (size_t i = 0; i < n; i++)
-        put_out(c, &rows[i], &items[i]);
+    for (size_t i = 0; rc == 0 && i < n; i++)
+        rc = put_out(c, &rows[i], &items[i]);
     out->endpoints = (struct list){items, n};
-    return 0;
+    return rc;
 }
 
 int endpoint_api_delete(struct ctx *c, const void *in_, void *out) {

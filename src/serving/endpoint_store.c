@@ -7,8 +7,7 @@
 
 #define COLUMNS                                                                                    \
     "project_id, name, target, state, reason, model, version, sha256, revision, done, "            \
-    "created_ms, "                                                                                 \
-    "updated_ms"
+    "policy, created_ms, updated_ms"
 
 static void take(struct ctx *c, struct stmt *st, struct endpoint *e) {
     *e = (struct endpoint){.project = stmt_i64(st, 0),
@@ -21,8 +20,9 @@ static void take(struct ctx *c, struct stmt *st, struct endpoint *e) {
                            .sha256 = stmt_text(c, st, 7),
                            .revision = stmt_i64(st, 8),
                            .done = stmt_i64(st, 9),
-                           .created_ms = stmt_i64(st, 10),
-                           .updated_ms = stmt_i64(st, 11)};
+                           .policy = stmt_text(c, st, 10),
+                           .created_ms = stmt_i64(st, 11),
+                           .updated_ms = stmt_i64(st, 12)};
 }
 
 int endpoint_store_find(struct ctx *c, int64_t project, const char *name, struct endpoint *out,
@@ -71,15 +71,17 @@ int endpoint_list_all(struct ctx *c, struct endpoint **out, size_t *n) {
 }
 
 int endpoint_store_put(struct ctx *c, const struct endpoint *e) {
-    return db_exec(c,
-                   "INSERT INTO endpoint (" COLUMNS ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
-                   "ON CONFLICT (project_id, name) DO UPDATE SET target = excluded.target, "
-                   "state = excluded.state, reason = excluded.reason, model = excluded.model, "
-                   "version = excluded.version, sha256 = excluded.sha256, "
-                   "revision = excluded.revision, done = excluded.done, "
-                   "created_ms = excluded.created_ms, updated_ms = excluded.updated_ms",
-                   "isssssisiiii", e->project, e->name, e->target, e->state, e->reason, e->model,
-                   e->version, e->sha256, e->revision, e->done, e->created_ms, e->updated_ms);
+    return db_exec(
+        c,
+        "INSERT INTO endpoint (" COLUMNS ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
+        "ON CONFLICT (project_id, name) DO UPDATE SET target = excluded.target, "
+        "state = excluded.state, reason = excluded.reason, model = excluded.model, "
+        "version = excluded.version, sha256 = excluded.sha256, "
+        "revision = excluded.revision, done = excluded.done, "
+        "policy = excluded.policy, created_ms = excluded.created_ms, updated_ms = "
+        "excluded.updated_ms",
+        "isssssisiisii", e->project, e->name, e->target, e->state, e->reason, e->model, e->version,
+        e->sha256, e->revision, e->done, e->policy, e->created_ms, e->updated_ms);
 }
 
 int endpoint_store_reset(struct ctx *c) {

@@ -176,7 +176,7 @@ static int scan_copy(struct ctx *c, struct dir *dir, const char *file, int64_t s
 }
 
 int folder_copy(struct ctx *c, const struct folder *f, struct dir *dir, const char *name,
-                int64_t cap, const char **path) {
+                int64_t cap, const char **path, bool *alone) {
     struct onnx_scan scan;
     int64_t room = cap;
     const char *file = arena_printf(c->arena, "%s/model.onnx", name);
@@ -189,5 +189,6 @@ int folder_copy(struct ctx *c, const struct folder *f, struct dir *dir, const ch
     for (size_t i = 0; rc == 0 && i < scan.nexternal; i++)
         rc = copy_external(c, f, dir, name, scan.external[i], &room);
     *path = arena_printf(c->arena, "%s/%s", dir_path(dir), file);
+    *alone = rc == 0 && scan.nexternal == 0;
     return rc;
 }

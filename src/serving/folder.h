@@ -3,6 +3,7 @@
 #define QUERN_SERVING_FOLDER_H
 /* Folder: a registered model's files, as the artifact store names them, and a private copy of those
  * that a load needs. */
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -24,8 +25,9 @@ struct folder {
 int folder_find(struct ctx *c, const struct model_version_info *info, struct folder *out);
 
 /* Copies the model and the files that it keeps tensors in to `name` below dir (made here), checking
- * digests and names; *path is the copy of the model. At most `cap` bytes in all. */
+ * digests and names; *path is the copy of the model, *alone whether it has no other file with
+ * tensors. At most `cap` bytes in all. */
 int folder_copy(struct ctx *c, const struct folder *f, struct dir *dir, const char *name,
-                int64_t cap, const char **path);
+                int64_t cap, const char **path, bool *alone);
 
 #endif

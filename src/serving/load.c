@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "folder.h"
 #include "model.h"
@@ -32,18 +33,22 @@ static struct {
     struct load *waiting, *ended; /* first in, first out */
 } loads = {.lock = PTHREAD_MUTEX_INITIALIZER, .wake = PTHREAD_COND_INITIALIZER};
 
-struct load *load_new(const struct endpoint *e) {
+struct load *load_new(const struct arm *row) {
     struct load *l = mem_alloc(sizeof *l);
     ctx_begin(&l->c);
     struct arena *a = l->c.arena;
-    l->c.project = e->project;
-    l->e = *e;
-    l->e.name = arena_strdup(a, e->name);
-    l->e.target = arena_strdup(a, e->target);
-    l->e.state = arena_strdup(a, e->state);
-    l->e.reason = arena_strdup(a, e->reason);
-    l->e.model = arena_strdup(a, e->model);
-    l->e.sha256 = arena_strdup(a, e->sha256);
+    l->c.project = row->project;
+    l->a = *row;
+    l->a.endpoint = arena_strdup(a, row->endpoint);
+    l->a.name = arena_strdup(a, row->name);
+    l->a.target = arena_strdup(a, row->target);
+    l->a.runtime = arena_strdup(a, row->runtime);
+    l->a.state = arena_strdup(a, row->state);
+    l->a.reason = arena_strdup(a, row->reason);
+    l->a.model = arena_strdup(a, row->model);
+    l->a.sha256 = arena_strdup(a, row->sha256);
+    l->a.vetted = arena_strdup(a, row->vetted);
+    l->vetted = "";
     l->began_ms = clock_mono_ms();
     return l;
 }
@@ -84,12 +89,25 @@ static int find_files(struct ctx *c, const struct model_version_info *info, stru
     return rc;
 }
 
-static int load_version(struct ctx *c, const struct model_version_info *info, struct model **out) {
+/* A file whose digest was checked and that this very runtime was shown once is not shown again. */
+static int vet_once(struct load *l, const char *path, const char *sha256, int64_t *bytes) {
+    struct ctx *c = &l->c;
+    l->vetted = arena_printf(c->arena, "%s %s", sha256, onnx_version());
+    *bytes = l->a.bytes;
+    if (strcmp(l->vetted, l->a.vetted) == 0)
+        return 0;
+    return vet(c, loads.o->self_exe, path, bytes);
+}
+
+static int load_version(struct load *l, const struct model_version_info *info) {
+    struct ctx *c = &l->c;
     struct folder files;
     char *mlmodel = NULL;
     size_t nmlmodel = 0;
     const char *path = NULL;
     char folder[33];
+    bool alone = false;
+    int64_t bytes = 0, began = clock_mono_ms();
     int rc = find_files(c, info, &files, &mlmodel, &nmlmodel);
     if (rc < 0)
         return rc;
@@ -98,22 +116,24 @@ static int load_version(struct ctx *c, const struct model_version_info *info, st
                     "ONNX Runtime is not loaded: libonnxruntime.so was not found "
                     "(deploy/onnxruntime.sh fetches it, onnx.library names it)");
     id_hex32(folder);
-    rc = folder_copy(c, &files, loads.work, folder, loads.o->max_model, &path);
+    rc = folder_copy(c, &files, loads.work, folder, loads.o->max_model, &path, &alone);
     if (rc == 0)
-        rc = vet(c, loads.o->self_exe, path);
+        rc = vet_once(l, path, files.onnx->sha256, &bytes);
     if (rc == 0)
-        rc = model_load(c, path, out);
+        rc = model_load(c, path, alone ? files.onnx->sha256 : NULL, &l->model);
     dir_remove_tree(loads.work, folder);
     if (rc < 0)
         return rc;
-    struct model *m = *out;
+    struct model *m = l->model;
     m->name = arena_strdup(m->arena, info->name);
     m->version = info->version;
+    m->bytes = bytes > files.onnx->size ? bytes : files.onnx->size;
     str_copy(m->version_text, sizeof m->version_text,
              arena_printf(c->arena, "%" PRId64, info->version));
     str_copy(m->sha256, sizeof m->sha256, files.onnx->sha256);
     if (mlmodel)
         signature_features(c, m->arena, mlmodel, nmlmodel, &m->features, &m->nfeatures);
+    l->took_ms = clock_mono_ms() - began;
     return 0;
 }
 
@@ -123,22 +143,22 @@ static void load_last_good(struct load *l) {
     struct model_version_info info;
     int rc = db_read_begin(lanes_db(loads.o->lanes), c);
     if (rc == 0) {
-        rc = model_version_get(c, l->e.model, l->e.version, &info);
+        rc = model_version_get(c, l->a.model, l->a.version, &info);
         db_read_end(c);
     }
     if (rc == 0)
-        rc = load_version(c, &info, &l->model);
+        rc = load_version(l, &info);
     err_clear(c);
 }
 
 static void load_run(struct load *l) {
     struct ctx *c = &l->c;
-    if (l->resolved && load_version(c, &l->info, &l->model) < 0) {
+    if (l->resolved && load_version(l, &l->info) < 0) {
         l->code = c->err.code;
         l->why = c->err.message ? c->err.message : "unknown reason";
     }
     err_clear(c);
-    if (l->code && l->alone && l->e.version)
+    if (l->code && l->alone && l->a.version)
         load_last_good(l);
 }
 

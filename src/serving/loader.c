@@ -8,10 +8,12 @@
 #include <string.h>
 #include <time.h>
 
+#include "arm.h"
 #include "endpoint.h"
 #include "endpoint_store.h"
 #include "load.h"
 #include "model.h"
+#include "plan.h"
 #include "quern/base/arena.h"
 #include "quern/base/buf.h"
 #include "quern/base/clock.h"
@@ -21,27 +23,18 @@
 #include "quern/core/ctx.h"
 #include "quern/db/db.h"
 #include "quern/lane/lane.h"
-#include "quern/metric/metric.h"
 #include "quern/onnx/onnx.h"
 #include "quern/registry/registry.h"
 #include "quern/serving/serving.h"
+#include "slot.h"
 #include "snapshot.h"
+#include "want.h"
 
-#define RECHECK_MS 30000 /* for what failed for a passing reason */
-#define RECLAIM_MS 100   /* while a prediction still holds what was replaced */
-#define WATCH_MS 500     /* at most, between looks at predictions under way */
-
-/* What this process knows of an endpoint beyond its row. */
-struct slot {
-    int64_t project;
-    char *name;
-    struct model *model; /* owned through the snapshots' references, and one of ours */
-    char *state, *reason;
-    int64_t tried_revision, tried_version; /* what was refused; not tried again */
-    int64_t born_ms;                       /* the row's: a name deleted and made anew is another */
-    bool busy;                             /* a load is under way */
-    bool listed;                           /* mark while rows are read */
-};
+#define RECHECK_MS 30000                  /* for what failed for a passing reason */
+#define RECLAIM_MS 100                    /* while a prediction still holds what was replaced */
+#define WATCH_MS 500                      /* at most, between looks at predictions under way */
+#define RECENT_MS (INT64_C(24) * 3600000) /* used within: loaded at the start, not when asked for  \
+                                           */
 
 static struct {
     struct serving_options o;
@@ -51,10 +44,16 @@ static struct {
     pthread_cond_t wake;
     bool woken, stopping;
     atomic_bool unwatched;
-    struct slot *slots; /* the loader thread's alone after start */
-    size_t nslots, cap;
     bool settled;
 } loader = {.lock = PTHREAD_MUTEX_INITIALIZER, .wake = PTHREAD_COND_INITIALIZER};
+
+/* The rows as they are read for one round. */
+struct rows {
+    struct endpoint *endpoints;
+    size_t n;
+    struct arm *arms;
+    size_t narms;
+};
 
 void loader_wake(void *unused) {
     (void)unused;
@@ -71,104 +70,37 @@ static bool stopping(void) {
     return yes;
 }
 
-/* ---- slots and the snapshot made of them ---- */
-
-static struct slot *slot_of(int64_t project, const char *name) {
-    for (size_t i = 0; i < loader.nslots; i++)
-        if (loader.slots[i].project == project && strcmp(loader.slots[i].name, name) == 0)
-            return &loader.slots[i];
-    if (loader.nslots == loader.cap) {
-        loader.cap = loader.cap ? loader.cap * 2 : 8;
-        loader.slots = mem_realloc(loader.slots, loader.cap * sizeof *loader.slots);
-    }
-    struct slot *s = &loader.slots[loader.nslots++];
-    *s = (struct slot){.project = project,
-                       .name = mem_strdup(name),
-                       .state = mem_strdup("pending"),
-                       .reason = mem_strdup(""),
-                       .tried_revision = -1};
-    return s;
-}
-
-static void slot_say(struct slot *s, const char *state, const char *reason) {
-    char *st = mem_strdup(state), *re = mem_strdup(reason);
-    free(s->state);
-    free(s->reason);
-    s->state = st;
-    s->reason = re;
-}
-
-static void slot_drop_model(struct slot *s) {
-    if (s->model && --s->model->refs == 0)
-        model_free(s->model);
-    s->model = NULL;
-}
-
 static void publish(void) {
-    static const char *const outcomes[] = {"ok", "invalid", "failed", "unavailable"};
-    struct entry *entries = mem_alloc((loader.nslots + 1) * sizeof *entries);
-    size_t ready = 0;
-    for (size_t i = 0; i < loader.nslots; i++) {
-        struct slot *s = &loader.slots[i];
-        const char *version = s->model ? s->model->version_text : "";
-        struct entry *e = &entries[i];
-        *e = (struct entry){.project = s->project,
-                            .name = s->name,
-                            .model = s->model,
-                            .state = s->state,
-                            .reason = s->reason};
-        for (int k = 0; k < OUTCOME_COUNT; k++)
-            e->outcomes[k] = metric_cell(METRIC_PREDICTIONS, s->name, version, outcomes[k]);
-        e->rows = metric_cell(METRIC_PREDICTION_ROWS, s->name, version, NULL);
-        e->seconds = metric_cell(METRIC_PREDICTION_SECONDS, s->name, version, NULL);
-        ready += s->model != NULL;
-    }
-    snapshot_publish(snapshot_new(entries, loader.nslots, loader.settled));
-    free(entries);
-    metric_set(METRIC_ENDPOINTS_READY, (double)ready, NULL, NULL, NULL);
+    slots_publish(loader.settled);
+    wants_look(); /* whoever waits for a model looks again */
 }
 
-static void drop_unlisted(void) {
-    bool dropped = false;
-    for (size_t i = 0; i < loader.nslots;) {
-        struct slot *s = &loader.slots[i];
-        if (s->listed) {
-            i++;
-            continue;
-        }
-        dropped = true;
-        log_info("endpoint.drop", "endpoint %s is no longer served", s->name);
-        slot_drop_model(s);
-        free(s->name);
-        free(s->state);
-        free(s->reason);
-        *s = loader.slots[--loader.nslots];
-    }
-    if (dropped)
-        publish();
-}
-
-/* ---- loading ---- */
+/* ---- what came of a load ---- */
 
 static int op_record(struct ctx *c, void *arg) {
-    return endpoint_record(c, arg);
+    return arm_record(c, arg);
 }
 
-static int record(struct ctx *c, const struct endpoint *e, const char *state, const char *reason,
-                  const struct model *m) {
-    struct endpoint_outcome o = {.project = e->project,
-                                 .name = e->name,
-                                 .revision = e->revision,
-                                 .state = state,
-                                 .reason = reason};
+/* `m` is what serves now; NULL: what served before. */
+static int record(struct ctx *c, const struct arm *a, const char *state, const char *reason,
+                  const struct model *m, const struct load *l) {
+    struct arm_outcome o = {.project = a->project,
+                            .endpoint = a->endpoint,
+                            .arm = a->name,
+                            .revision = a->revision,
+                            .state = state,
+                            .reason = reason};
     if (m) {
         o.model = m->name;
         o.version = m->version;
         o.sha256 = m->sha256;
+        o.bytes = m->bytes;
+        o.vetted = l && l->model == NULL && *l->vetted ? l->vetted : a->vetted;
+        o.load_ms = l ? l->took_ms : a->load_ms;
     }
     int rc = db_write(lanes_db(loader.o.lanes), c, op_record, &o);
     if (rc < 0) {
-        log_error("endpoint.record", "endpoint %s: %s", e->name,
+        log_error("endpoint.record", "endpoint %s: %s", a->endpoint,
                   c->err.message ? c->err.message : "not recorded");
         err_clear(c);
     }
@@ -179,28 +111,35 @@ static bool serves(const struct slot *s, const char *name, int64_t version) {
     return s->model && s->model->version == version && strcmp(s->model->name, name) == 0;
 }
 
+/* Published before the row says ready: who reads that may predict at once. */
 static void put_in_place(struct slot *s, struct model *m, const char *reason) {
-    slot_drop_model(s); /* snapshots still hold theirs */
-    s->model = m;
-    m->refs++;
+    slot_model(s, m);
+    s->idle = s->wanted = false;
+    s->tried_revision = -1;
     slot_say(s, "ready", reason);
-    publish(); /* before the row says ready: who reads that may predict at once */
+    slots_evict(loader.o.memory, clock_wall_ms());
+    publish();
 }
 
 /* Says why the target's model does not serve; `fallback` may take its place. */
-static void refuse(struct ctx *c, const struct endpoint *e, struct slot *s, const char *what,
-                   const char *why, struct model *fallback) {
+static void refuse(struct load *l, struct slot *s, const char *what, const char *why,
+                   struct model *fallback) {
+    struct ctx *c = &l->c;
+    const struct arm *a = &l->a;
+    int64_t tried = s->tried_revision;
     if (fallback && !s->model)
         put_in_place(s, fallback, why);
+    s->tried_revision = tried;
+    s->idle = s->wanted = false;
     bool serving = s->model != NULL;
     const char *reason = serving ? arena_printf(c->arena, "%s: %s; version %s still serves", what,
                                                 why, s->model->version_text)
                                  : arena_printf(c->arena, "%s: %s", what, why);
-    if (strcmp(s->reason, reason) != 0 || e->done != e->revision)
-        log_warn("endpoint.refused", "endpoint %s: %s", e->name, reason);
+    if (strcmp(s->reason, reason) != 0 || a->done != a->revision)
+        log_warn("endpoint.refused", "endpoint %s, arm %s: %s", a->endpoint, a->name, reason);
     slot_say(s, serving ? "ready" : "failed", reason);
     publish();
-    record(c, e, s->state, reason, s->model);
+    record(c, a, s->state, reason, s->model, NULL);
 }
 
 static const char *what_failed(struct load *l) {
@@ -209,21 +148,23 @@ static const char *what_failed(struct load *l) {
                        : "the target cannot be resolved";
 }
 
-static const struct endpoint *row_of(const struct load *l, const struct endpoint *rows, size_t n) {
-    for (size_t i = 0; i < n; i++)
-        if (rows[i].project == l->e.project && strcmp(rows[i].name, l->e.name) == 0)
-            return rows[i].created_ms == l->e.created_ms ? &rows[i] : NULL;
+static const struct arm *row_of(const struct load *l, const struct rows *r) {
+    for (size_t i = 0; i < r->narms; i++)
+        if (r->arms[i].project == l->a.project && strcmp(r->arms[i].name, l->a.name) == 0 &&
+            strcmp(r->arms[i].endpoint, l->a.endpoint) == 0)
+            return r->arms[i].born_ms == l->a.born_ms ? &r->arms[i] : NULL;
     return NULL;
 }
 
-/* What a load came to, unless its endpoint was deleted or bound to something else meanwhile. */
-static void finish(struct load *l, const struct endpoint *rows, size_t n) {
-    const struct endpoint *row = row_of(l, rows, n);
-    if (!row)
+/* What a load came to, unless its arm was taken away or bound to something else meanwhile. */
+static void finish(struct load *l, const struct rows *r) {
+    const struct arm *row = row_of(l, r);
+    struct bound *b = row ? bound_find(row->project, row->endpoint) : NULL;
+    if (!b)
         return;
-    struct slot *s = slot_of(row->project, row->name);
+    struct slot *s = slot_of(b, row->name);
     s->busy = false;
-    if (strcmp(row->target, l->e.target) != 0)
+    if (strcmp(row->target, l->a.target) != 0 || strcmp(row->runtime, l->a.runtime) != 0)
         return;
     struct model *m = l->model;
     if (l->code) {
@@ -231,136 +172,257 @@ static void finish(struct load *l, const struct endpoint *rows, size_t n) {
             l->model = NULL; /* taken */
         if (l->code == ERR_BUSY || l->code == ERR_DISK_FULL || l->code == ERR_INTERNAL)
             s->tried_revision = -1; /* a passing reason: tried again at the next check */
-        refuse(&l->c, &l->e, s, what_failed(l), l->why, m);
+        refuse(l, s, what_failed(l), l->why, m);
         return;
     }
     l->model = NULL;
     put_in_place(s, m, "");
-    record(&l->c, &l->e, "ready", "", m);
+    record(&l->c, &l->a, "ready", "", m, l);
     log_info("endpoint.ready",
-             "endpoint %s serves %s version %" PRId64 ", loaded in %" PRId64 " ms", l->e.name,
-             m->name, m->version, clock_mono_ms() - l->began_ms);
+             "endpoint %s, arm %s serves %s version %" PRId64 ", loaded in %" PRId64 " ms",
+             l->a.endpoint, l->a.name, m->name, m->version, clock_mono_ms() - l->began_ms);
 }
+
+/* ---- bringing arms in line with their rows ---- */
 
 static void submit(struct load *l, struct slot *s) {
     l->alone = !s->model;
     s->busy = true;
-    s->tried_revision = l->e.revision;
+    s->tried_revision = l->a.revision;
     s->tried_version = l->resolved ? l->info.version : 0;
-    if (!s->model) {
+    bool back = s->idle; /* its row says ready, and stays so */
+    if (!s->model && !back) {
         slot_say(s, "loading", "");
         publish();
     }
-    record(&l->c, &l->e, "loading", "", NULL);
+    if (!back)
+        record(&l->c, &l->a, "loading", "", NULL, NULL);
     load_submit(l);
 }
 
-/* A name that was deleted and made anew starts from nothing. */
-static void renew(struct slot *s, const struct endpoint *e) {
-    if (s->born_ms == e->created_ms)
+static void settle(struct load *l, struct slot *s) {
+    const struct arm *a = &l->a;
+    if (a->done == a->revision && strcmp(a->state, "ready") == 0 && !*a->reason)
         return;
-    s->born_ms = e->created_ms;
-    s->busy = false; /* what is under way belongs to the one before */
     s->tried_revision = -1;
-    slot_drop_model(s);
-    slot_say(s, "pending", "");
+    slot_say(s, "ready", "");
     publish();
+    record(&l->c, a, "ready", "", s->model, NULL);
 }
 
 /* True when the load was handed on. */
 static bool reconcile_load(struct load *l, struct slot *s) {
     struct ctx *c = &l->c;
-    const struct endpoint *e = &l->e;
+    const struct arm *a = &l->a;
     int rc = db_read_begin(lanes_db(loader.o.lanes), c);
     if (rc == 0) {
-        rc = model_resolve(c, e->target, &l->info);
+        rc = model_resolve(c, a->target, &l->info);
         db_read_end(c);
     }
-    bool tried = s->tried_revision == e->revision;
+    bool tried = s->tried_revision == a->revision;
     if (rc < 0) {
         l->code = c->err.code;
         l->why = c->err.message ? c->err.message : "unknown reason";
         err_clear(c);
         if (tried && s->tried_version == 0)
             return false;
-        if (!s->model && e->version) {
+        if (!s->model && a->version) {
             submit(l, s);
             return true;
         }
-        s->tried_revision = l->code == ERR_BUSY ? -1 : e->revision;
+        s->tried_revision = l->code == ERR_BUSY ? -1 : a->revision;
         s->tried_version = 0;
-        refuse(c, e, s, what_failed(l), l->why, NULL);
+        refuse(l, s, what_failed(l), l->why, NULL);
         return false;
     }
     l->resolved = true;
-    if (serves(s, l->info.name, l->info.version)) {
-        if (e->done != e->revision || strcmp(e->state, "ready") != 0 || *e->reason) {
-            s->tried_revision = -1;
-            slot_say(s, "ready", "");
-            publish();
-            record(c, e, "ready", "", s->model);
-        }
+    bool same = a->version == l->info.version && strcmp(a->model, l->info.name) == 0;
+    if (serves(s, l->info.name, l->info.version) || (s->idle && same && !s->wanted)) {
+        settle(l, s);
         return false;
     }
     if (tried && s->tried_version == l->info.version)
         return false;
+    if (s->idle && !same)
+        s->idle = false; /* what is in its place was not tried yet */
     submit(l, s);
     return true;
 }
 
-static void reconcile_one(const struct endpoint *e) {
-    struct slot *s = slot_of(e->project, e->name);
-    renew(s, e);
-    if (s->busy)
+static void reconcile_one(const struct arm *a) {
+    struct slot *s = slot_of(bound_of(a->project, a->endpoint), a->name);
+    if (s->busy || s->parked)
         return; /* looked at again when that load has ended */
-    struct load *l = load_new(e);
+    struct load *l = load_new(a);
     if (!reconcile_load(l, s))
         load_free(l);
 }
 
-static int read_rows(struct ctx *c, struct endpoint **rows, size_t *n) {
+/* A name that was deleted and made anew starts from nothing; a new spec is compiled. */
+static bool take_endpoint(struct ctx *c, const struct endpoint *e) {
+    struct bound *b = bound_of(e->project, e->name);
+    bool changed = false;
+    b->listed = true;
+    if (b->born_ms != e->created_ms) {
+        for (size_t i = 0; i < b->n; i++)
+            slot_forget(b->slots[i]); /* a load under way belongs to the one before */
+        bound_plan(b, NULL);
+        b->born_ms = e->created_ms;
+        changed = true;
+    }
+    if (b->plan && b->plan->revision == e->revision)
+        return changed;
+    struct plan *p = NULL;
+    if (plan_make(c, e->policy, e->revision, &p) < 0) {
+        log_error("endpoint.spec", "endpoint %s: %s", e->name,
+                  c->err.message ? c->err.message : "its spec cannot be read");
+        err_clear(c);
+        return changed;
+    }
+    bound_plan(b, p);
+    for (size_t i = 0; i < b->n; i++)
+        b->slots[i]->parked = false;
+    return true;
+}
+
+static bool take_arm(const struct arm *a) {
+    struct slot *s = slot_of(bound_of(a->project, a->endpoint), a->name);
+    bool changed = !s->listed || s->place != a->place || s->number != a->number;
+    s->listed = true;
+    s->number = a->number;
+    s->place = a->place;
+    s->pinned = a->pinned;
+    if (atomic_load(&s->live->used_ms) < a->used_ms)
+        atomic_store(&s->live->used_ms, a->used_ms);
+    s->stored_used_ms = a->used_ms > s->stored_used_ms ? a->used_ms : s->stored_used_ms;
+    return changed;
+}
+
+/* Brings the set of slots in line with the rows; true when it changed. */
+static bool take_rows(struct ctx *c, const struct rows *r) {
+    struct bound *b;
+    bool changed = false;
+    for (size_t at = 0; (b = bound_next(&at));) {
+        b->listed = false;
+        for (size_t i = 0; i < b->n; i++)
+            b->slots[i]->listed = false;
+    }
+    for (size_t i = 0; i < r->n; i++)
+        changed = take_endpoint(c, &r->endpoints[i]) || changed;
+    for (size_t i = 0; i < r->narms; i++)
+        changed = take_arm(&r->arms[i]) || changed;
+    return slots_drop_unlisted() || changed;
+}
+
+static int read_rows(struct ctx *c, struct rows *r) {
     int rc = db_read_begin(lanes_db(loader.o.lanes), c);
     if (rc < 0)
         return rc;
-    rc = endpoint_list_all(c, rows, n);
+    rc = endpoint_list_all(c, &r->endpoints, &r->n);
+    if (rc == 0)
+        rc = arm_list_all(c, &r->arms, &r->narms);
     db_read_end(c);
     return rc;
 }
 
+static void take_wants(void) {
+    bool parked = false;
+    for (struct want *w; (w = want_take()); free(w)) {
+        struct bound *b = bound_find(w->project, w->endpoint);
+        for (size_t i = 0; b && i < b->n; i++) {
+            struct slot *s = b->slots[i];
+            if (!w->park) {
+                s->wanted = s->idle || s->parked;
+                s->idle = s->wanted;
+                s->parked = false;
+            } else if (!s->busy) {
+                slot_model(s, NULL);
+                s->tried_revision = -1;
+                s->idle = s->wanted = false;
+                parked = s->parked = true;
+                slot_say(s, "pending", "taken out of memory on request; load it to have it back");
+            }
+        }
+    }
+    if (parked)
+        publish();
+}
+
+static bool any_busy(void) {
+    struct bound *b;
+    for (size_t at = 0; (b = bound_next(&at));)
+        for (size_t i = 0; i < b->n; i++)
+            if (b->slots[i]->busy)
+                return true;
+    return false;
+}
+
 static void reconcile(void) {
     struct ctx c;
-    struct endpoint *rows = NULL;
-    size_t n = 0;
+    struct rows r = {0};
     ctx_begin(&c);
-    int rc = read_rows(&c, &rows, &n);
+    int rc = read_rows(&c, &r);
     if (rc < 0) {
         log_error("endpoint.list", "%s", c.err.message ? c.err.message : "cannot be read");
         ctx_end(&c);
         return;
     }
-    for (size_t i = 0; i < loader.nslots; i++)
-        loader.slots[i].listed = false;
-    for (size_t i = 0; i < n; i++)
-        slot_of(rows[i].project, rows[i].name)->listed = true;
-    drop_unlisted();
+    if (take_rows(&c, &r))
+        publish();
+    take_wants();
     bool ended = false;
     for (struct load *l; (l = load_take()) != NULL; load_free(l)) {
-        finish(l, rows, n);
+        finish(l, &r);
         ended = true;
     }
-    for (size_t i = 0; !ended && i < n && !stopping(); i++)
-        reconcile_one(&rows[i]);
-    bool busy = ended;
-    for (size_t i = 0; i < loader.nslots; i++)
-        busy = busy || loader.slots[i].busy;
+    for (size_t i = 0; !ended && i < r.narms && !stopping(); i++)
+        reconcile_one(&r.arms[i]);
     ctx_end(&c);
     if (ended)
         loader_wake(NULL); /* the rows that were read do not know of it yet */
-    if (!loader.settled && !busy && !stopping()) {
+    if (!loader.settled && !ended && !any_busy() && !stopping()) {
         loader.settled = true;
         publish();
     }
 }
+
+/* ---- when it was used ---- */
+
+static int op_used(struct ctx *c, void *arg) {
+    (void)arg;
+    struct bound *b;
+    int rc = 0;
+    for (size_t at = 0; rc == 0 && (b = bound_next(&at));)
+        for (size_t i = 0; rc == 0 && i < b->n; i++) {
+            const struct slot *s = b->slots[i];
+            int64_t used = atomic_load(&s->live->used_ms);
+            if (used > s->stored_used_ms)
+                rc = arm_store_used(
+                    c, &(struct arm){.project = b->project, .endpoint = b->name, .name = s->name},
+                    used);
+        }
+    return rc;
+}
+
+/* The writer walks the slots while this thread waits for it. */
+static void store_used(void) {
+    struct bound *b;
+    struct ctx c;
+    bool any = false;
+    for (size_t at = 0; (b = bound_next(&at));)
+        for (size_t i = 0; i < b->n; i++)
+            any = any || atomic_load(&b->slots[i]->live->used_ms) > b->slots[i]->stored_used_ms;
+    if (!any)
+        return;
+    ctx_begin(&c);
+    if (db_write(lanes_db(loader.o.lanes), &c, op_used, NULL) == 0)
+        for (size_t at = 0; (b = bound_next(&at));)
+            for (size_t i = 0; i < b->n; i++)
+                b->slots[i]->stored_used_ms = atomic_load(&b->slots[i]->live->used_ms);
+    ctx_end(&c);
+}
+
+/* ---- the thread ---- */
 
 /* True for work, false when `ms` have passed or the daemon stops. */
 static bool wait_ms(int64_t ms) {
@@ -387,6 +449,9 @@ static void wait_for_work(void) {
     while (!stopping() && clock_mono_ms() < until)
         if (wait_ms(snapshot_reclaim() ? RECLAIM_MS : RECHECK_MS))
             return;
+    store_used();
+    if (slots_evict(loader.o.memory, clock_wall_ms()))
+        publish();
 }
 
 /* Its own thread: what it watches may be what everybody else waits for. */
@@ -411,7 +476,33 @@ static void loader_run(void *arg) {
 
 static int op_reset(struct ctx *c, void *arg) {
     (void)arg;
-    return endpoint_store_reset(c);
+    int rc = endpoint_store_reset(c);
+    return rc < 0 ? rc : arm_store_reset(c);
+}
+
+static int by_last_use(const void *a, const void *b) {
+    const struct arm *x = a, *y = b;
+    if (x->pinned != y->pinned)
+        return x->pinned ? -1 : 1;
+    return x->used_ms > y->used_ms ? -1 : x->used_ms < y->used_ms;
+}
+
+/* After a start the arms that were used lately are loaded as far as memory goes; the others wait
+ * until they are asked for. One that was never seen to load is tried at once. */
+static void begin_idle(struct ctx *c, const struct rows *r) {
+    struct arm *arms = arena_dup(c->arena, r->arms, r->narms * sizeof *arms);
+    int64_t bytes = 0;
+    if (r->narms)
+        qsort(arms, r->narms, sizeof *arms, by_last_use);
+    for (size_t i = 0; i < r->narms; i++) {
+        const struct arm *a = &arms[i];
+        bool recent = a->pinned || a->used_ms > c->now_ms - RECENT_MS;
+        bool fits = a->pinned || bytes + a->bytes <= loader.o.memory;
+        if (recent && fits)
+            bytes += a->bytes;
+        else if (*a->vetted && strcmp(a->state, "failed") != 0)
+            slot_of(bound_of(a->project, a->endpoint), a->name)->idle = true;
+    }
 }
 
 int loader_start(const struct serving_options *o, struct buf *error) {
@@ -425,22 +516,24 @@ int loader_start(const struct serving_options *o, struct buf *error) {
         return -1;
     }
     struct ctx c;
-    struct endpoint *rows = NULL;
-    size_t n = 0;
+    struct rows r = {0};
     ctx_begin(&c);
+    c.now_ms = clock_wall_ms();
     int rc = db_write(lanes_db(o->lanes), &c, op_reset, NULL);
     if (rc == 0)
-        rc = read_rows(&c, &rows, &n);
-    if (rc < 0)
+        rc = read_rows(&c, &r);
+    if (rc == 0) {
+        take_rows(&c, &r);
+        begin_idle(&c, &r);
+    } else {
         buf_printf(error, "endpoints cannot be read: %s", c.err.message ? c.err.message : "?");
-    for (size_t i = 0; rc == 0 && i < n; i++)
-        slot_of(rows[i].project, rows[i].name)->born_ms = rows[i].created_ms;
+    }
     ctx_end(&c);
     if (rc < 0) {
         dir_close(loader.work);
         return -1;
     }
-    loader.settled = n == 0;
+    loader.settled = r.narms == 0;
     publish(); /* known from the first request on: not ready is not unknown */
     onnx_timeout(o->timeout_ms);
     loads_start(&loader.o, loader.work, loader_wake);
@@ -461,18 +554,11 @@ void loader_stop(void) {
     thread_join(loader.thread);
     loader.thread = NULL;
     loads_stop();
+    store_used();
     snapshot_publish(NULL);
     atomic_store(&loader.unwatched, true);
     thread_join(loader.watch);
     loader.watch = NULL;
-    for (size_t i = 0; i < loader.nslots; i++) {
-        slot_drop_model(&loader.slots[i]);
-        free(loader.slots[i].name);
-        free(loader.slots[i].state);
-        free(loader.slots[i].reason);
-    }
-    free(loader.slots);
-    loader.slots = NULL;
-    loader.nslots = loader.cap = 0;
+    slots_drop_all();
     dir_close(loader.work);
 }

@@ -5,9 +5,12 @@
 #include <string.h>
 
 #include "quern/base/arena.h"
+#include "quern/base/clock.h"
 #include "quern/core/ctx.h"
 #include "quern/onnx/onnx.h"
+#include "session.h"
 
+#define BLOCKS_NS 2000000            /* of one row: others on its network thread would feel it */
 #define ZEROS_MAX ((size_t)64 << 20) /* elements of one made-up input */
 
 int model_zeros(struct ctx *c, const struct tensor_spec *specs, size_t n, struct tensor **out) {
@@ -34,9 +37,10 @@ int model_zeros(struct ctx *c, const struct tensor_spec *specs, size_t n, struct
 }
 
 /* The graph tells open sizes, the run tells how many tensors a sequence holds and their width. */
-static void describe_outputs(struct model *m, const struct tensor *ran, size_t nran) {
+static void describe_outputs(struct model *m, const struct onnx_session *session,
+                             const struct tensor *ran, size_t nran) {
     const struct tensor_spec *graph;
-    size_t ngraph = onnx_outputs(m->session, &graph);
+    size_t ngraph = onnx_outputs(session, &graph);
     m->outputs = ARENA_ARRAY(m->arena, struct tensor_spec, nran ? nran : 1);
     m->noutputs = nran;
     for (size_t i = 0; i < nran; i++) {
@@ -59,32 +63,58 @@ static void describe_outputs(struct model *m, const struct tensor *ran, size_t n
     }
 }
 
-int model_load(struct ctx *c, const char *path, struct model **out) {
+static int run_onnx(struct ctx *c, const struct model *m, const struct tensor *in, size_t nin,
+                    const char *const *wanted, struct tensor **out, size_t *nout) {
+    const struct shared_session *s = m->state;
+    return onnx_run(c, s->session, in, nin, wanted, out, nout);
+}
+
+static void free_onnx(struct model *m) {
+    session_release(m->state);
+}
+
+static const struct runtime onnx_runtime = {.name = "onnx", .run = run_onnx, .free = free_onnx};
+
+int model_load(struct ctx *c, const char *path, const char *sha256, struct model **out) {
     struct model *m = mem_alloc(sizeof *m);
+    struct shared_session *s = NULL;
     m->arena = arena_new();
+    m->runtime = &onnx_runtime;
     m->platform = "onnxruntime_onnx";
-    int rc = onnx_load_file(c, path, &m->session);
+    int rc = session_share(c, path, sha256, &s);
     struct tensor *zeros = NULL, *ran = NULL;
     size_t nran = 0;
+    m->state = s;
     if (rc == 0) {
-        m->ninputs = onnx_inputs(m->session, &m->inputs);
+        m->ninputs = onnx_inputs(s->session, &m->inputs);
         rc = model_zeros(c, m->inputs, m->ninputs, &zeros);
     }
-    for (int i = 0; rc == 0 && i < 2; i++) /* the first run allocates, the second is warm */
-        rc = onnx_run(c, m->session, zeros, m->ninputs, NULL, &ran, &nran);
+    int64_t took = 0;
+    for (int i = 0; rc == 0 && i < 2; i++) { /* the first run allocates, the second is warm */
+        int64_t began = clock_mono_ns();
+        rc = run_onnx(c, m, zeros, m->ninputs, NULL, &ran, &nran);
+        took = clock_mono_ns() - began;
+    }
     if (rc < 0) {
         model_free(m);
         return rc;
     }
-    describe_outputs(m, ran, nran);
+    m->blocks = took > BLOCKS_NS;
+    describe_outputs(m, s->session, ran, nran);
     *out = m;
     return 0;
+}
+
+int model_run(struct ctx *c, const struct model *m, const struct tensor *in, size_t nin,
+              const char *const *wanted, struct tensor **out, size_t *nout) {
+    return m->runtime->run(c, m, in, nin, wanted, out, nout);
 }
 
 void model_free(struct model *m) {
     if (!m)
         return;
-    onnx_free(m->session);
+    if (m->runtime)
+        m->runtime->free(m);
     arena_free(m->arena);
     free(m);
 }

@@ -11,12 +11,25 @@
 
 struct arena;
 struct ctx;
-struct onnx_session;
 struct metric_cell;
+
+struct model;
+
+/* What runs a model. */
+struct runtime {
+    const char *name; /* "onnx" */
+    /* As onnx_run. */
+    int (*run)(struct ctx *c, const struct model *m, const struct tensor *in, size_t nin,
+               const char *const *wanted, struct tensor **out, size_t *nout);
+    void (*free)(struct model *m); /* what it holds beyond its arena */
+};
 
 struct model {
     struct arena *arena;
-    struct onnx_session *session;
+    const struct runtime *runtime;
+    void *state;      /* the runtime's; for ONNX a session that models of one digest share */
+    bool blocks;      /* a run may wait or take milliseconds: not on a network thread */
+    int64_t bytes;    /* in memory */
     const char *name; /* of the registered model */
     int64_t version;
     char version_text[24];
@@ -28,12 +41,16 @@ struct model {
     size_t noutputs;
     const char **features; /* column names of the signature; NULL when there is none */
     size_t nfeatures;
-    unsigned refs; /* snapshots that hold it; changed under the snapshot's lock only */
+    unsigned refs; /* snapshots that hold it; changed by the loader's thread alone */
 };
 
-/* Loads a model file that was vetted, and runs it once. */
-int model_load(struct ctx *c, const char *path, struct model **out);
+/* Loads a model file that was vetted, and runs it twice. Models that are given the same `sha256`
+ * share what the runtime made of the file; NULL shares nothing. */
+int model_load(struct ctx *c, const char *path, const char *sha256, struct model **out);
 void model_free(struct model *m);
+/* The runtime's run. */
+int model_run(struct ctx *c, const struct model *m, const struct tensor *in, size_t nin,
+              const char *const *wanted, struct tensor **out, size_t *nout);
 
 /* Zeros (and empty strings) in the shape of the inputs, 1 where the size is open. */
 int model_zeros(struct ctx *c, const struct tensor_spec *specs, size_t n, struct tensor **out);

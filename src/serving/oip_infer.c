@@ -81,17 +81,16 @@ static int read_request(struct ctx *c, struct oip_call *call) {
     return rc;
 }
 
-static int infer(struct ctx *c, const struct entry *e, struct oip_call *call) {
-    struct answer a = {0};
+static int infer(struct ctx *c, const struct entry *e, struct oip_call *call, struct answer *a) {
     int rc = read_request(c, call);
     if (rc == 0)
-        rc = predict(c, e, &call->q, &a);
+        rc = predict(c, e, &call->q, a);
     if (rc < 0)
         return rc;
     struct oip_answer out = {.model_name = e->name,
-                             .model_version = a.model->version_text,
-                             .outputs = a.outputs,
-                             .n = a.n};
+                             .model_version = a->model->version_text,
+                             .outputs = a->outputs,
+                             .n = a->n};
     return oip_print(c, &call->oip, &out);
 }
 
@@ -99,12 +98,13 @@ int oip_infer(struct ctx *c, const void *in_, void *out) {
     const struct oip_model_in *in = in_;
     const struct entry *e = NULL;
     struct oip_call call = {.q = {.version = in->version, .bind = bind}};
+    struct answer a = {0};
     int64_t began = clock_mono_ns();
     (void)out;
     int rc = door_find(c, snapshot_enter(), in->model, &e);
     if (rc == 0)
-        rc = infer(c, e, &call);
-    door_count(c, e, rc, call.q.rows, began);
+        rc = infer(c, e, &call, &a);
+    door_count(c, e, &a, rc, call.q.rows, began);
     snapshot_leave();
     return rc;
 }

@@ -12,6 +12,7 @@
 
 struct ctx;
 struct entry;
+struct entry_arm;
 struct model;
 
 /* One prediction as its door read it; the door's own struct begins with it. */
@@ -35,6 +36,7 @@ struct answer {
     struct tensor *outputs; /* in the context's arena */
     size_t n;
     const struct model *model;
+    const struct entry_arm *arm; /* that answered, or was chosen and failed; NULL before */
 };
 
 /* Between snapshot_enter and snapshot_leave; `e` has a model. ERR_NOT_FOUND for a version or arm

@@ -2,6 +2,7 @@
 #include "doors.h"
 #include "quern/base/arena.h"
 #include "quern/serving/serving.h"
+#include "spec.h"
 
 #define ENDPOINTS "/api/v1/endpoints"
 #define MODEL "/v2/models/{model}"
@@ -39,7 +40,7 @@ static const struct route rows[] = {
     {.id = "serving.endpoints.put",
      .method = "PUT",
      .path = ENDPOINTS "/{name}",
-     .in = &shape_endpoint_put,
+     .in = &shape_endpoint_spec,
      .out = &shape_endpoint,
      .perm = PERM_WRITE,
      .lane = LANE_WRITE,

@@ -110,16 +110,16 @@ static int bind(struct ctx *c, struct request *q, const struct model *m, struct 
     return payload_bind(c, &call->p, &inputs, in);
 }
 
-static int score(struct ctx *c, const struct entry *e, struct scoring_call *call) {
-    struct answer a = {0};
+static int score(struct ctx *c, const struct entry *e, struct scoring_call *call,
+                 struct answer *a) {
     int rc = door_plain(c);
     if (rc == 0)
         rc = payload_scan(c, c->content_type, c->body, c->body_len, &call->p);
     call->q.rows = call->p.rows;
     if (rc == 0)
-        rc = predict(c, e, &call->q, &a);
+        rc = predict(c, e, &call->q, a);
     if (rc == 0)
-        print(c, a.outputs, a.n, call->p.rows, call->p.frame);
+        print(c, a->outputs, a->n, call->p.rows, call->p.frame);
     return rc;
 }
 
@@ -127,12 +127,13 @@ int scoring_invocations(struct ctx *c, const void *in_, void *out) {
     const struct scoring_in *in = in_;
     const struct entry *e = NULL;
     struct scoring_call call = {.q = {.bind = bind}};
+    struct answer a = {0};
     int64_t began = clock_mono_ns();
     (void)out;
     int rc = choose(c, snapshot_enter(), in->endpoint, &e);
     if (rc == 0)
-        rc = score(c, e, &call);
-    door_count(c, e, rc, call.q.rows, began);
+        rc = score(c, e, &call, &a);
+    door_count(c, e, &a, rc, call.q.rows, began);
     snapshot_leave();
     return rc;
 }

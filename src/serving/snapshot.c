@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "model.h"
+#include "plan.h"
 #include "quern/base/arena.h"
 #include "quern/base/clock.h"
 
@@ -94,6 +95,30 @@ static int by_name(const void *a, const void *b) {
     return strcmp(x->name, y->name);
 }
 
+static void copy_entry(struct arena *a, struct entry *e) {
+    struct entry_arm *arms = arena_dup(a, e->arms, e->narms * sizeof *arms);
+    e->name = arena_strdup(a, e->name);
+    e->state = arena_strdup(a, e->state);
+    e->reason = arena_strdup(a, e->reason);
+    e->arms = arms;
+    e->model = NULL;
+    e->idle = false;
+    if (e->plan)
+        e->plan->refs++;
+    for (size_t i = 0; i < e->narms; i++) {
+        arms[i].name = arena_strdup(a, arms[i].name);
+        arms[i].state = arena_strdup(a, arms[i].state);
+        arms[i].reason = arena_strdup(a, arms[i].reason);
+        if (arms[i].model)
+            arms[i].model->refs++;
+        if (arms[i].live)
+            arms[i].live->refs++;
+        if (!e->model)
+            e->model = arms[i].model;
+        e->idle = e->idle || arms[i].idle;
+    }
+}
+
 struct snapshot *snapshot_new(const struct entry *entries, size_t n, bool settled) {
     struct arena *a = arena_new();
     struct snapshot *s = ARENA_NEW(a, struct snapshot);
@@ -111,11 +136,7 @@ struct snapshot *snapshot_new(const struct entry *entries, size_t n, bool settle
     s->slots = ARENA_ARRAY(a, uint32_t, s->nslots);
     for (size_t i = 0; i < n; i++) {
         struct entry *e = &s->entries[i];
-        e->name = arena_strdup(a, e->name);
-        e->state = arena_strdup(a, e->state);
-        e->reason = arena_strdup(a, e->reason);
-        if (e->model)
-            e->model->refs++;
+        copy_entry(a, e);
         size_t at = hash(e->project, e->name) & (s->nslots - 1);
         while (s->slots[at])
             at = (at + 1) & (s->nslots - 1);
@@ -124,10 +145,21 @@ struct snapshot *snapshot_new(const struct entry *entries, size_t n, bool settle
     return s;
 }
 
+static void entry_free(struct entry *e) {
+    if (e->plan && --e->plan->refs == 0)
+        plan_free(e->plan);
+    for (size_t i = 0; i < e->narms; i++) {
+        struct entry_arm *arm = &e->arms[i];
+        if (arm->model && --arm->model->refs == 0)
+            model_free(arm->model);
+        if (arm->live && --arm->live->refs == 0)
+            free(arm->live);
+    }
+}
+
 static void snapshot_free(struct snapshot *s) {
     for (size_t i = 0; i < s->n; i++)
-        if (s->entries[i].model && --s->entries[i].model->refs == 0)
-            model_free(s->entries[i].model);
+        entry_free(&s->entries[i]);
     arena_free(s->arena);
 }
 

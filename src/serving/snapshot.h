@@ -14,14 +14,30 @@ struct model;
 
 enum outcome { OUTCOME_OK, OUTCOME_INVALID, OUTCOME_FAILED, OUTCOME_UNAVAILABLE, OUTCOME_COUNT };
 
+/* One arm of an endpoint. */
+struct entry_arm {
+    int64_t number;
+    const char *name;
+    struct model *model; /* NULL: nothing to predict with; state and reason say why */
+    bool idle;           /* a model that is not in memory; asking for it loads it */
+    bool parked;         /* taken out of memory on request */
+    const char *state;
+    const char *reason; /* "" when all is well */
+    struct arm_live *live;
+    struct metric_cell *outcomes[OUTCOME_COUNT];
+    struct metric_cell *rows, *seconds;
+};
+
 struct entry {
     int64_t project;
     const char *name;
-    struct model *model; /* NULL: nothing to predict with; state and reason say why */
-    const char *state;
-    const char *reason; /* "" when all is well */
-    struct metric_cell *outcomes[OUTCOME_COUNT];
-    struct metric_cell *rows, *seconds;
+    struct plan *plan;
+    struct entry_arm *arms; /* in the spec's order; at least one */
+    size_t narms;
+    struct model *model; /* of the first arm that has one; NULL: none has */
+    bool idle;           /* an arm is idle */
+    const char *state;   /* of all arms together */
+    const char *reason;
 };
 
 struct snapshot {
@@ -40,7 +56,8 @@ const struct snapshot *snapshot_enter(void);
 void snapshot_leave(void);
 const struct entry *snapshot_find(const struct snapshot *s, int64_t project, const char *name);
 
-/* Building, by one thread at a time. Copies the entries' texts and takes a reference on models. */
+/* Building, by one thread at a time. Copies the entries, their arms and texts, sets model and idle,
+ * and takes references on models, plans and what lives with an arm. */
 struct snapshot *snapshot_new(const struct entry *entries, size_t n, bool settled);
 /* Makes it current and frees those before it whose readers have left. NULL at the end: waits for
  * all readers. */

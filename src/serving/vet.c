@@ -3,6 +3,7 @@
  * the file and runs it once on zeros; whatever a hostile file does to it ends with the child. */
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "model.h"
 #include "quern/base/arena.h"
@@ -12,6 +13,7 @@
 #include "quern/json/json_out.h"
 #include "quern/onnx/onnx.h"
 #include "quern/serving/serving.h"
+#include "session.h"
 
 static void put_specs(struct json_writer *w, const char *key, const struct tensor_spec *specs,
                       size_t n) {
@@ -31,6 +33,16 @@ static void put_specs(struct json_writer *w, const char *key, const struct tenso
     jw_arr_end(w);
 }
 
+/* Of this process, whose only work is the model. */
+static int64_t resident_bytes(void) {
+    long long size = 0, resident = 0;
+    FILE *f = fopen("/proc/self/statm", "re");
+    int got = f ? fscanf(f, "%lld %lld", &size, &resident) : 0;
+    if (f)
+        fclose(f);
+    return got == 2 ? (int64_t)resident * sysconf(_SC_PAGESIZE) : 0;
+}
+
 int vet_main(const char *model_file) {
     struct ctx c;
     struct buf out = {0}, error = {0};
@@ -39,20 +51,23 @@ int vet_main(const char *model_file) {
     ctx_begin(&c);
     log_init(LOG_ERROR, LOG_JSON);
     int rc = 0;
+    int64_t before = 0;
     if (!onnx_ready() && onnx_open(getenv("QUERN_ONNX_LIBRARY"), NULL, &error) < 0)
         rc = fail(&c, ERR_NOT_READY, "ONNX Runtime is not loaded: %s", error.data);
+    before = resident_bytes();
     if (rc == 0)
-        rc = model_load(&c, model_file, &m);
+        rc = model_load(&c, model_file, NULL, &m);
     jw_init(&w, &out);
     jw_obj(&w);
     jw_key_bool(&w, "ok", rc == 0);
     if (rc < 0) {
         jw_key_str(&w, "reason", c.err.message);
     } else {
+        jw_key_i64(&w, "bytes", resident_bytes() - before);
         put_specs(&w, "inputs", m->inputs, m->ninputs);
         put_specs(&w, "outputs", m->outputs, m->noutputs);
         jw_key(&w, "metadata");
-        const char *metadata = onnx_metadata(m->session);
+        const char *metadata = onnx_metadata(((struct shared_session *)m->state)->session);
         jw_raw(&w, metadata, __builtin_strlen(metadata));
     }
     jw_obj_end(&w);

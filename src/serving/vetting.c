@@ -32,7 +32,7 @@ static int64_t memory_limit(int64_t size) {
 #endif
 }
 
-static int judge(struct ctx *c, const struct process_result *r) {
+static int judge(struct ctx *c, const struct process_result *r, int64_t *bytes) {
     if (r->timed_out)
         return fail(c, ERR_UNPROCESSABLE, "the model did not load and run within %d s",
                     VET_MS / 1000);
@@ -63,11 +63,12 @@ static int judge(struct ctx *c, const struct process_result *r) {
                                         "the child it was tried in ended with code %d and "
                                         "said nothing",
                                         r->exit_code));
+    *bytes = json_integer_value(json_object_get(tree, "bytes"));
     json_decref(tree);
     return rc;
 }
 
-int vet(struct ctx *c, const char *self_exe, const char *model_file) {
+int vet(struct ctx *c, const char *self_exe, const char *model_file, int64_t *bytes) {
     const char *const argv[] = {self_exe, "vet", model_file, NULL};
     const char *const env[] = {arena_printf(c->arena, "QUERN_ONNX_LIBRARY=%s", onnx_path()),
                                "PATH=/usr/bin:/bin",
@@ -89,5 +90,5 @@ int vet(struct ctx *c, const char *self_exe, const char *model_file) {
     };
     struct process_result r = {0};
     int rc = process_run(c, &spec, NULL, 0, VET_OUTPUT, &r);
-    return rc < 0 ? rc : judge(c, &r);
+    return rc < 0 ? rc : judge(c, &r, bytes);
 }

@@ -143,6 +143,15 @@ struct shape {
                                 .fields = ident##_fields,                                          \
                                 .n = sizeof(ident##_fields) / sizeof(ident##_fields[0])}
 
+/* The same, where an unknown member is an error: documents that people write. */
+#define SHAPE_STRICT(ident, wire, S, ...)                                                          \
+    static const struct field ident##_fields[] = {__VA_ARGS__};                                    \
+    const struct shape ident = {.name = (wire),                                                    \
+                                .size = sizeof(S),                                                 \
+                                .fields = ident##_fields,                                          \
+                                .n = sizeof(ident##_fields) / sizeof(ident##_fields[0]),           \
+                                .strict = true}
+
 extern const struct shape shape_empty; /* no fields */
 
 #endif

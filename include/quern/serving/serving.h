@@ -20,6 +20,7 @@ struct serving_options {
     const char *self_exe;
     int64_t max_model;
     int64_t timeout_ms; /* of a prediction; 0: none */
+    int64_t memory;     /* bytes of models, beyond which those used longest ago leave */
 };
 int serving_start(const struct serving_options *o, struct buf *error); /* loads what was deployed */
 /* Actions that wait for a load give up; before pipeline_stop, which waits for them. */

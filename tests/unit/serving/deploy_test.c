@@ -3,6 +3,8 @@
  * loader and says what came of the endpoint. */
 #include "deploy.h"
 
+#include "arm.h"
+
 #include <jansson.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -26,7 +28,7 @@ static struct db *db;
 static struct lanes *lanes;
 
 struct with { /* what the action's shape fills */
-    const char *endpoint, *model;
+    const char *endpoint, *model, *arm;
 };
 
 static int op_register(struct ctx *c, void *arg) {
@@ -49,7 +51,7 @@ struct script {
 };
 
 static int op_outcome(struct ctx *c, void *arg) {
-    return endpoint_record(c, arg);
+    return arm_record(c, arg);
 }
 
 static int op_delete(struct ctx *c, void *arg) {
@@ -81,14 +83,16 @@ static void *play(void *arg) {
         struct ctx c;
         clock_sleep_ms(step->after_ms);
         ctx_begin(&c);
-        struct endpoint_outcome o = {.project = 1,
-                                     .name = s->name,
-                                     .revision = revision,
-                                     .state = step->state,
-                                     .reason = step->reason,
-                                     .model = step->version ? "iris" : NULL,
-                                     .version = step->version,
-                                     .sha256 = ""};
+        struct arm_outcome o = {.project = 1,
+                                .endpoint = s->name,
+                                .arm = "main",
+                                .revision = revision,
+                                .state = step->state,
+                                .reason = step->reason,
+                                .model = step->version ? "iris" : NULL,
+                                .version = step->version,
+                                .sha256 = "",
+                                .vetted = ""};
         char *name = arena_strdup(c.arena, s->name);
         if (!step->state)
             deploy_use(NULL);
@@ -105,7 +109,7 @@ static void *play(void *arg) {
 /* Runs the action; the code, and outputs or the error's text on the context. */
 static int deploy(struct ctx *c, const char *endpoint, const char *model, const struct step *steps,
                   size_t n, struct json_t **outputs) {
-    struct with with = {endpoint, model};
+    struct with with = {endpoint, model, NULL};
     struct script script = {endpoint, steps, n};
     pthread_t other;
     ctx_begin(c);

@@ -51,11 +51,18 @@ static void *short_reader(void *arg) {
 
 static void publish(struct model *const *models) {
     struct entry entries[ENDPOINTS];
+    struct entry_arm arms[ENDPOINTS];
     char names[ENDPOINTS][16];
     for (int i = 0; i < ENDPOINTS; i++) {
         snprintf(names[i], sizeof names[i], "e%d", i);
-        entries[i] = (struct entry){
-            .project = 1, .name = names[i], .model = models[i], .state = "ready", .reason = ""};
+        arms[i] =
+            (struct entry_arm){.name = "main", .model = models[i], .state = "ready", .reason = ""};
+        entries[i] = (struct entry){.project = 1,
+                                    .name = names[i],
+                                    .arms = &arms[i],
+                                    .narms = 1,
+                                    .state = "ready",
+                                    .reason = ""};
     }
     snapshot_publish(snapshot_new(entries, ENDPOINTS, true));
 }

@@ -1,0 +1,1 @@
+-- Revisions of endpoints' specs and the state of their rollout.

@@ -1,0 +1,1 @@
+-- Memory of predictions: segments and feedback.

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef QUERN_SERVING_PLAN_H
+#define QUERN_SERVING_PLAN_H
+/* Plan: an endpoint's spec made ready for predictions, and what lives as long as the endpoint does
+ * whatever its spec says. Both are shared by the snapshots that hold them; their references are
+ * changed by the loader's thread alone. */
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "spec.h"
+
+struct arena;
+struct ctx;
+
+/* Immutable. */
+struct plan {
+    struct arena *arena;
+    struct endpoint_spec spec; /* in the arena */
+    int64_t revision;
+    unsigned refs;
+};
+/* Compiles a stored spec; fails only when it cannot be read. */
+int plan_make(struct ctx *c, const char *policy, int64_t revision, struct plan **out);
+void plan_free(struct plan *p);
+
+/* What is counted of one arm, from the time its endpoint was made. */
+struct arm_live {
+    _Atomic int64_t used_ms; /* wall time of the last prediction, within a second */
+    unsigned refs;
+};
+
+#endif

@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "spec.h"
+
+#include <jansson.h>
+#include <math.h>
+#include <string.h>
+
+#include "quern/base/arena.h"
+#include "quern/base/buf.h"
+#include "quern/base/str.h"
+#include "quern/core/ctx.h"
+#include "quern/json/json_in.h"
+#include "quern/json/json_out.h"
+
+static const char *const warm_names[] = {"used", "pinned", NULL};
+
+SHAPE_STRICT(
+    shape_arm_spec, "ArmSpec", struct arm_spec,
+    FIELD_MAX(struct arm_spec, name, T_STR, F_REQUIRED, 1, 64,
+              "1 to 64 letters, digits, '_' and '-'; labels of TensorFlow Serving name it"),
+    FIELD_MAX(struct arm_spec, target, T_STR, F_REQUIRED, 1, 1024,
+              "models:/NAME@ALIAS (follows the alias) or models:/NAME/VERSION"),
+    FIELD(struct arm_spec, weight, T_F64, 0,
+          "Share of the requests among all arms' weights; default 1 for the first, else 0"));
+SHAPE_STRICT(shape_degrade_spec, "DegradeStep", struct degrade_spec,
+             FIELD(struct degrade_spec, arm, T_STR, 0, "Another arm answers"),
+             FIELD(struct degrade_spec, last, T_BOOL, 0,
+                   "The last good answer to the same key or the same inputs"),
+             FIELD(struct degrade_spec, outputs, T_JSON, 0,
+                   "A constant answer: a list of Open Inference Protocol outputs of one row"),
+             FIELD(struct degrade_spec, when, T_STRS, 0,
+                   "Kinds of failure: unavailable, failed, deadline, output; all by default"));
+SHAPE_STRICT(shape_endpoint_spec, "EndpointPut", struct endpoint_spec,
+             FIELD(struct endpoint_spec, name, T_STR, F_PATH,
+                   "1 to 128 letters, digits, '.', '_' and '-'"),
+             FIELD_MAX(struct endpoint_spec, target, T_STR, 0, 1, 1024,
+                       "models:/NAME@ALIAS or models:/NAME/VERSION: short for one arm called main"),
+             FIELD_SUB(struct endpoint_spec, arms, T_LIST, 0, &shape_arm_spec,
+                       "The models that requests are spread over, at most 16"),
+             FIELD_ENUM(struct endpoint_spec, warm, 0, warm_names,
+                        "used: leaves memory when others need it; pinned: stays"),
+             FIELD_SUB(struct endpoint_spec, degrade, T_LIST, 0, &shape_degrade_spec,
+                       "What answers when the chosen arm fails, in order"));
+
+static int check_arm(struct ctx *c, const struct endpoint_spec *s, size_t i) {
+    static const char letters[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-";
+    struct arm_spec *arms = s->arms.items;
+    struct arm_spec *a = &arms[i];
+    const char *field = arena_printf(c->arena, "arms/%zu", i);
+    if (strspn(a->name, letters) != strlen(a->name))
+        return fail_field(c, ERR_INVALID, arena_printf(c->arena, "%s/name", field),
+                          "an arm's name is 1 to 64 letters, digits, '_' and '-'");
+    if (!str_starts(a->target, "models:/"))
+        return fail_field(c, ERR_INVALID, arena_printf(c->arena, "%s/target", field),
+                          "target must be models:/NAME@ALIAS or models:/NAME/VERSION");
+    for (size_t k = 0; k < i; k++)
+        if (strcmp(arms[k].name, a->name) == 0)
+            return fail_field(c, ERR_INVALID, arena_printf(c->arena, "%s/name", field),
+                              "two arms are called '%s'", a->name);
+    if (!a->weight.set)
+        a->weight = SET_F64(i == 0 ? 1 : 0);
+    if (!(a->weight.v >= 0) || !isfinite(a->weight.v))
+        return fail_field(c, ERR_INVALID, arena_printf(c->arena, "%s/weight", field),
+                          "a weight is a number from 0 on");
+    return 0;
+}
+
+static bool has_arm(const struct endpoint_spec *s, const char *name) {
+    const struct arm_spec *arms = s->arms.items;
+    for (size_t i = 0; i < s->arms.n; i++)
+        if (strcmp(arms[i].name, name) == 0)
+            return true;
+    return false;
+}
+
+static int check_degrade(struct ctx *c, const struct endpoint_spec *s, size_t i) {
+    static const char *const kinds[] = {"unavailable", "failed", "deadline", "output"};
+    const struct degrade_spec *d = &((const struct degrade_spec *)s->degrade.items)[i];
+    const char *field = arena_printf(c->arena, "degrade/%zu", i);
+    int ways = (d->arm != NULL) + (d->last.set && d->last.v) + (d->outputs != NULL);
+    if (ways != 1)
+        return fail_field(c, ERR_INVALID, field,
+                          "a step has one of arm, last (true) and outputs, not %d of them", ways);
+    if (d->arm && !has_arm(s, d->arm))
+        return fail_field(c, ERR_INVALID, arena_printf(c->arena, "%s/arm", field),
+                          "the endpoint has no arm '%.64s'", d->arm);
+    for (size_t k = 0; k < d->when.n; k++) {
+        size_t known = 0;
+        while (known < ARRAY_LEN(kinds) && strcmp(kinds[known], d->when.items[k]) != 0)
+            known++;
+        if (known == ARRAY_LEN(kinds))
+            return fail_field(c, ERR_INVALID, arena_printf(c->arena, "%s/when", field),
+                              "'%.40s' is no kind of failure; there are unavailable, failed, "
+                              "deadline and output",
+                              d->when.items[k]);
+    }
+    return 0;
+}
+
+int spec_check(struct ctx *c, struct endpoint_spec *s) {
+    if ((s->target != NULL) == (s->arms.n > 0))
+        return fail_field(c, ERR_INVALID, "target",
+                          s->target ? "give target or arms, not both"
+                                    : "give target (models:/NAME@ALIAS or models:/NAME/VERSION) or "
+                                      "arms");
+    if (s->target) {
+        struct arm_spec *one = ARENA_NEW(c->arena, struct arm_spec);
+        one->name = "main";
+        one->target = s->target;
+        s->arms = (struct list){one, 1};
+    }
+    if (s->arms.n > ARMS_MAX)
+        return fail_field(c, ERR_INVALID, "arms", "an endpoint has at most %d arms, not %zu",
+                          ARMS_MAX, s->arms.n);
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < s->arms.n; i++)
+        rc = check_arm(c, s, i);
+    if (rc < 0 && s->target) { /* the caller wrote no arms */
+        c->err.field = "target";
+    }
+    for (size_t i = 0; rc == 0 && i < s->degrade.n; i++)
+        rc = check_degrade(c, s, i);
+    return rc;
+}
+
+const char *spec_text(struct ctx *c, const struct endpoint_spec *s) {
+    struct endpoint_spec copy = *s;
+    struct buf out = {0};
+    copy.name = NULL;
+    if (copy.target)
+        copy.arms = (struct list){0};
+    json_encode(&out, &shape_endpoint_spec, &copy);
+    char *text = arena_strndup(c->arena, out.data, out.len);
+    buf_free(&out);
+    return text;
+}
+
+int spec_read(struct ctx *c, const char *text, struct endpoint_spec *out) {
+    struct json_t *tree;
+    *out = (struct endpoint_spec){0};
+    int rc = json_parse(c, DIALECT_PROBLEM, text, strlen(text), &tree);
+    if (rc == 0)
+        rc = json_decode(c, DIALECT_PROBLEM, &shape_endpoint_spec, tree, NULL, NULL, out);
+    return rc == 0 ? spec_check(c, out) : rc;
+}

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef QUERN_SERVING_SPEC_H
+#define QUERN_SERVING_SPEC_H
+/* Spec: what an endpoint was told to be, as the one JSON document that its PUT carries and its row
+ * keeps. */
+#include "quern/core/shape.h"
+
+struct ctx;
+
+#define ARMS_MAX 16
+
+struct arm_spec {
+    const char *name;   /* of the arm */
+    const char *target; /* models:/NAME@ALIAS or models:/NAME/VERSION */
+    struct opt_f64 weight;
+};
+
+/* One step of the chain that is gone down when the chosen arm fails. */
+struct degrade_spec {
+    const char *arm;        /* another arm answers */
+    struct opt_bool last;   /* the last good answer to the same key */
+    struct json_t *outputs; /* a constant answer: OIP output objects */
+    struct strs when;       /* kinds of failure it is for; empty: every one */
+};
+
+struct endpoint_spec {
+    const char *name;    /* of the endpoint: from the path, no part of the document */
+    const char *target;  /* short for one arm called main */
+    struct list arms;    /* struct arm_spec; after spec_check never empty */
+    const char *warm;    /* "used" (default), "pinned" */
+    struct list degrade; /* struct degrade_spec */
+};
+
+extern const struct shape shape_arm_spec, shape_degrade_spec, shape_endpoint_spec;
+
+/* Puts defaults in and refuses what does not fit together, naming the field. */
+int spec_check(struct ctx *c, struct endpoint_spec *s);
+/* The document as it is stored: JSON in c's arena. */
+const char *spec_text(struct ctx *c, const struct endpoint_spec *s);
+/* Reads what spec_text wrote. */
+int spec_read(struct ctx *c, const char *text, struct endpoint_spec *out);
+
+#endif
