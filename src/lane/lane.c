@@ -227,6 +227,17 @@ static void worker(void *arg) {
     db_thread_end(l->o.db);
 }
 
+/* ------------------------------------------------------------------ CALL */
+
+static void run_call(struct call *k) {
+    const struct route *row = call_route(k);
+    int rc = row->divert ? row->divert(k) : 0;
+    if (rc == 0)
+        call_finish(k, call_run(k));
+    else if (rc < 0)
+        call_finish(k, rc);
+}
+
 /* ------------------------------------------------------------------ all lanes */
 
 void lane_dispatch(struct call *k, void *lanes) {
@@ -246,7 +257,7 @@ void lane_dispatch(struct call *k, void *lanes) {
         run_work(l, k);
         return;
     case LANE_CALL:
-        call_finish(k, call_run(k));
+        run_call(k);
         return;
     case LANE_UNSET:
         break;

@@ -6,12 +6,28 @@
 #include "quern/base/arena.h"
 #include "quern/core/ctx.h"
 
+static int make_degrade(struct ctx *own, struct plan *p) {
+    const struct endpoint_spec *s = &p->spec;
+    const char **names = ARENA_ARRAY(own->arena, const char *, s->arms.n);
+    int rc = 0;
+    for (size_t i = 0; i < s->arms.n; i++)
+        names[i] = ((const struct arm_spec *)s->arms.items)[i].name;
+    p->ndegrade = s->degrade.n;
+    p->degrade = ARENA_ARRAY(own->arena, struct degrade_step, s->degrade.n ? s->degrade.n : 1);
+    for (size_t i = 0; rc == 0 && i < p->ndegrade; i++)
+        rc = degrade_make(own, &((const struct degrade_spec *)s->degrade.items)[i], i, names,
+                          s->arms.n, &p->degrade[i]);
+    return rc;
+}
+
 /* The spec is decoded in a context of its own, whose arena then belongs to the plan. */
 int plan_make(struct ctx *c, const char *policy, int64_t revision, struct plan **out) {
     struct ctx own;
     struct plan *p = mem_alloc(sizeof *p);
     ctx_begin(&own);
     int rc = spec_read(&own, arena_strdup(own.arena, policy), &p->spec);
+    if (rc == 0)
+        rc = make_degrade(&own, p);
     if (rc < 0) {
         rc = fail(c, own.err.code, "%s", own.err.message ? own.err.message : "unreadable spec");
         ctx_end(&own);

@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "degrade.h"
 #include "spec.h"
 
 struct arena;
@@ -17,6 +18,8 @@ struct ctx;
 struct plan {
     struct arena *arena;
     struct endpoint_spec spec; /* in the arena */
+    struct degrade_step *degrade;
+    size_t ndegrade;
     int64_t revision;
     unsigned refs;
 };

@@ -5,6 +5,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "degrade.h"
 #include "quern/base/arena.h"
 #include "quern/base/buf.h"
 #include "quern/base/str.h"
@@ -66,36 +67,19 @@ static int check_arm(struct ctx *c, const struct endpoint_spec *s, size_t i) {
     return 0;
 }
 
-static bool has_arm(const struct endpoint_spec *s, const char *name) {
-    const struct arm_spec *arms = s->arms.items;
+static int check_degrade(struct ctx *c, const struct endpoint_spec *s) {
+    const char **names = ARENA_ARRAY(c->arena, const char *, s->arms.n);
+    struct degrade_step unused;
+    int rc = 0;
     for (size_t i = 0; i < s->arms.n; i++)
-        if (strcmp(arms[i].name, name) == 0)
-            return true;
-    return false;
-}
-
-static int check_degrade(struct ctx *c, const struct endpoint_spec *s, size_t i) {
-    static const char *const kinds[] = {"unavailable", "failed", "deadline", "output"};
-    const struct degrade_spec *d = &((const struct degrade_spec *)s->degrade.items)[i];
-    const char *field = arena_printf(c->arena, "degrade/%zu", i);
-    int ways = (d->arm != NULL) + (d->last.set && d->last.v) + (d->outputs != NULL);
-    if (ways != 1)
-        return fail_field(c, ERR_INVALID, field,
-                          "a step has one of arm, last (true) and outputs, not %d of them", ways);
-    if (d->arm && !has_arm(s, d->arm))
-        return fail_field(c, ERR_INVALID, arena_printf(c->arena, "%s/arm", field),
-                          "the endpoint has no arm '%.64s'", d->arm);
-    for (size_t k = 0; k < d->when.n; k++) {
-        size_t known = 0;
-        while (known < ARRAY_LEN(kinds) && strcmp(kinds[known], d->when.items[k]) != 0)
-            known++;
-        if (known == ARRAY_LEN(kinds))
-            return fail_field(c, ERR_INVALID, arena_printf(c->arena, "%s/when", field),
-                              "'%.40s' is no kind of failure; there are unavailable, failed, "
-                              "deadline and output",
-                              d->when.items[k]);
-    }
-    return 0;
+        names[i] = ((const struct arm_spec *)s->arms.items)[i].name;
+    if (s->degrade.n > DEGRADE_MAX)
+        return fail_field(c, ERR_INVALID, "degrade", "a chain has at most %d steps, not %zu",
+                          DEGRADE_MAX, s->degrade.n);
+    for (size_t i = 0; rc == 0 && i < s->degrade.n; i++)
+        rc = degrade_make(c, &((const struct degrade_spec *)s->degrade.items)[i], i, names,
+                          s->arms.n, &unused);
+    return rc;
 }
 
 int spec_check(struct ctx *c, struct endpoint_spec *s) {
@@ -116,12 +100,9 @@ int spec_check(struct ctx *c, struct endpoint_spec *s) {
     int rc = 0;
     for (size_t i = 0; rc == 0 && i < s->arms.n; i++)
         rc = check_arm(c, s, i);
-    if (rc < 0 && s->target) { /* the caller wrote no arms */
-        c->err.field = "target";
-    }
-    for (size_t i = 0; rc == 0 && i < s->degrade.n; i++)
-        rc = check_degrade(c, s, i);
-    return rc;
+    if (rc < 0 && s->target) /* the caller wrote no arms */
+        c->err.field = arena_strdup(c->arena, "target");
+    return rc < 0 ? rc : check_degrade(c, s);
 }
 
 const char *spec_text(struct ctx *c, const struct endpoint_spec *s) {

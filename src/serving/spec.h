@@ -8,6 +8,7 @@
 struct ctx;
 
 #define ARMS_MAX 16
+#define DEGRADE_MAX 8
 
 struct arm_spec {
     const char *name;   /* of the arm */

@@ -55,6 +55,8 @@ struct upload_ops {
     void (*abort)(void *state);
 };
 
+struct call; /* quern/http/server.h */
+
 /* 0, or fail(...). `in` is a struct of row->in (NULL shape: NULL), `out` of row->out, zeroed. */
 typedef int route_fn(struct ctx *c, const void *in, void *out);
 
@@ -76,6 +78,10 @@ struct route {
      * the members that both inputs have; its own id on the GET row itself. Gives the thing an ETag
      * and the change If-Match (see lane). NULL: neither. */
     const char *twin;
+    /* CALL rows only, when what they do may block: 0 runs the handler here; 1 says that the call was
+     * held and handed to another thread, which ends it with call_run and call_finish; a negative
+     * code fails it. NULL: never blocks. */
+    int (*divert)(struct call *k);
 };
 
 /* Runs a row's handler and holds it to ROUTE_OBJECT. Rows that run other rows call this, never
