@@ -292,6 +292,7 @@ static int start_rooms(struct config *c, struct buf *error) {
                                       .self_exe = house.self_exe,
                                       .max_model = config_int(c, CONFIG_SERVING_MAX_MODEL),
                                       .timeout_ms = config_int(c, CONFIG_SERVING_TIMEOUT_MS),
+                                      .threads = (unsigned)config_int(c, CONFIG_SERVING_THREADS),
                                       .memory = config_int(c, CONFIG_SERVING_MEMORY)};
     if (serving_start(&serving, error) != 0) {
         return -1;

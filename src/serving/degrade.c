@@ -10,9 +10,11 @@
 #include "quern/json/json_out.h"
 #include "spec.h"
 
-static const char *const names[] = {
-    [FAILURE_NONE] = "none",     [FAILURE_UNAVAILABLE] = "unavailable", [FAILURE_FAILED] = "failed",
-    [FAILURE_DEADLINE] = "deadline", [FAILURE_OUTPUT] = "output"};
+static const char *const names[] = {[FAILURE_NONE] = "none",
+                                    [FAILURE_UNAVAILABLE] = "unavailable",
+                                    [FAILURE_FAILED] = "failed",
+                                    [FAILURE_DEADLINE] = "deadline",
+                                    [FAILURE_OUTPUT] = "output"};
 
 const char *failure_name(enum failure f) {
     return names[f];
@@ -92,13 +94,12 @@ int degrade_make(struct ctx *c, const struct degrade_spec *spec, size_t place,
     }
     if (!spec->when.n)
         out->when = ~0u;
-    return spec->outputs
-               ? read_outputs(c, spec, arena_printf(c->arena, "%s/outputs", field), out)
-               : 0;
+    return spec->outputs ? read_outputs(c, spec, arena_printf(c->arena, "%s/outputs", field), out)
+                         : 0;
 }
 
-void degrade_constant(struct ctx *c, const struct degrade_step *s, size_t rows,
-                      struct tensor **out, size_t *n) {
+void degrade_constant(struct ctx *c, const struct degrade_step *s, size_t rows, struct tensor **out,
+                      size_t *n) {
     struct tensor *t = ARENA_ARRAY(c->arena, struct tensor, s->noutputs);
     for (size_t i = 0; i < s->noutputs; i++) {
         const struct tensor *one = &s->outputs[i];

@@ -35,7 +35,7 @@ struct degrade_step {
 int degrade_make(struct ctx *c, const struct degrade_spec *spec, size_t place,
                  const char *const *arms, size_t narms, struct degrade_step *out);
 /* A constant answer for so many rows, in c's arena. */
-void degrade_constant(struct ctx *c, const struct degrade_step *s, size_t rows,
-                      struct tensor **out, size_t *n);
+void degrade_constant(struct ctx *c, const struct degrade_step *s, size_t rows, struct tensor **out,
+                      size_t *n);
 
 #endif

@@ -68,7 +68,8 @@ int divert_to(struct call *k, const char *endpoint) {
 }
 
 int divert_oip(struct call *k) {
-    return divert_to(k, ((const struct oip_model_in *)call_in(k))->model);
+    const struct oip_model_in *in = call_in(k); /* NULL on paths without a model */
+    return divert_to(k, in ? in->model : NULL);
 }
 
 int divert_scoring(struct call *k) {

@@ -18,7 +18,13 @@ route_fn oip_server, oip_live, oip_ready, oip_models, oip_model_ready, oip_metad
     oip_infer;
 
 extern const struct shape shape_scoring_query, shape_scoring_path;
+struct scoring_in {
+    const char *endpoint; /* NULL on paths without one */
+};
 route_fn scoring_invocations, scoring_ping;
+/* The endpoint that a scoring request is for: by path or query, by header, or the project's only
+ * one; NULL when that is not clear. */
+const char *scoring_endpoint(struct ctx *c, const struct scoring_in *in);
 
 /* The endpoint of that name with a model in memory. ERR_NOT_FOUND; ERR_NOT_READY with the reason.
  */

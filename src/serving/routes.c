@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "divert.h"
 #include "doors.h"
 #include "quern/base/arena.h"
 #include "quern/serving/serving.h"
@@ -12,20 +13,21 @@
     {                                                                                              \
         .id = "inference." ident, .method = "GET", .path = (where), .in = (shape), .perm = (who),  \
         .lane = LANE_CALL, .dialect = DIALECT_OIP, .flags = ROUTE_NO_LOG, .fn = (handler),         \
-        .summary = (prose)                                                                         \
+        .summary = (prose), .divert = divert_oip                                                   \
     }
 #define OIP_POST(ident, where, shape, handler, prose)                                              \
     {                                                                                              \
         .id = "inference." ident, .method = "POST", .path = (where), .in = (shape),                \
         .perm = PERM_READ, .lane = LANE_CALL, .dialect = DIALECT_OIP,                              \
-        .flags = ROUTE_RAW_BODY | ROUTE_NO_LOG, .fn = (handler), .summary = (prose)                \
+        .flags = ROUTE_RAW_BODY | ROUTE_NO_LOG, .fn = (handler), .summary = (prose),               \
+        .divert = divert_oip                                                                       \
     }
 #define SCORE(ident, where, shape)                                                                 \
     {                                                                                              \
         .id = "scoring." ident, .method = "POST", .path = (where), .in = (shape),                  \
         .perm = PERM_READ, .lane = LANE_CALL, .dialect = DIALECT_SCORING,                          \
         .flags = ROUTE_RAW_BODY | ROUTE_NO_LOG, .fn = scoring_invocations,                         \
-        .summary = "Predicts: MLflow's scoring protocol, JSON or CSV."                             \
+        .summary = "Predicts: MLflow's scoring protocol, JSON or CSV.", .divert = divert_scoring   \
     }
 
 static const struct route rows[] = {

@@ -11,9 +11,6 @@
 #include "quern/core/ctx.h"
 #include "tensor_print.h"
 
-struct scoring_in {
-    const char *endpoint;
-};
 SHAPE(shape_scoring_query, "ScoringQuery", struct scoring_in,
       FIELD(struct scoring_in, endpoint, T_STR, F_QUERY,
             "The endpoint; also header X-Quern-Endpoint; not needed when there is only one"));
@@ -28,6 +25,17 @@ static const char *the_only_one(struct ctx *c, const struct snapshot *s, size_t 
             name = s->entries[i].name;
             ++*n;
         }
+    return name;
+}
+
+const char *scoring_endpoint(struct ctx *c, const struct scoring_in *in) {
+    const char *name = in->endpoint ? in->endpoint : ctx_header(c, "x-quern-endpoint");
+    if (!name) {
+        size_t n;
+        const char *only = the_only_one(c, snapshot_enter(), &n);
+        name = n == 1 ? arena_strdup(c->arena, only) : NULL;
+        snapshot_leave();
+    }
     return name;
 }
 

@@ -4,10 +4,14 @@
 #include <stdbool.h>
 
 #include "deploy.h"
+#include "gate.h"
 #include "loader.h"
 #include "quern/base/buf.h"
 #include "quern/base/str.h"
 #include "quern/lane/lane.h"
+
+#define THREAD_IDLE_MS 30000
+#define GATE_DRAIN_MS 2000 /* after the doors' own drain */
 
 static void on_event(const char *type, const char *subject, int64_t seq, void *arg) {
     (void)subject;
@@ -24,11 +28,13 @@ int serving_start(const struct serving_options *o, struct buf *error) {
         event_listen(on_event, NULL);
     listening = true;
     deploy_use(o->lanes);
+    gates_start(o->threads, THREAD_IDLE_MS);
     return loader_start(o, error);
 }
 
 void serving_cease(void) {
     deploy_use(NULL);
+    gates_stop(GATE_DRAIN_MS);
 }
 
 void serving_stop(void) {

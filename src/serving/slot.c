@@ -6,11 +6,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "gate.h"
 #include "model.h"
 #include "plan.h"
 #include "quern/base/arena.h"
 #include "quern/base/log.h"
 #include "quern/base/map.h"
+
+#define CONCURRENCY 8 /* of an endpoint whose spec has no limits */
+#define QUEUE 256
 
 static struct map *all; /* of struct bound */
 
@@ -34,6 +38,7 @@ struct bound *bound_of(int64_t project, const char *name) {
     b = mem_alloc(sizeof *b);
     b->project = project;
     b->name = mem_strdup(name);
+    b->gate = gate_new((struct gate_limits){.concurrency = CONCURRENCY, .queue = QUEUE});
     map_set(all, key_of(project, name, key), b);
     return b;
 }
@@ -110,6 +115,7 @@ static void bound_free(void *arg) {
     for (size_t i = 0; i < b->n; i++)
         slot_free(b->slots[i]);
     bound_plan(b, NULL);
+    gate_unref(b->gate);
     free(b->slots);
     free(b->name);
     free(b);

@@ -10,6 +10,7 @@
 struct arm;
 struct arm_live;
 struct bound;
+struct gate;
 struct model;
 struct plan;
 
@@ -37,6 +38,7 @@ struct bound {
     char *name;
     int64_t born_ms;   /* the row's: a name deleted and made anew is another */
     struct plan *plan; /* one reference is ours; NULL until its spec was read */
+    struct gate *gate; /* likewise; its limits follow the plan */
     struct slot **slots;
     size_t n, cap;
     bool listed;

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "gate.h"
 #include "model.h"
 #include "plan.h"
 #include "quern/base/arena.h"
@@ -102,9 +103,11 @@ static void copy_entry(struct arena *a, struct entry *e) {
     e->reason = arena_strdup(a, e->reason);
     e->arms = arms;
     e->model = NULL;
-    e->idle = false;
+    e->idle = e->blocks = false;
     if (e->plan)
         e->plan->refs++;
+    if (e->gate)
+        gate_ref(e->gate);
     for (size_t i = 0; i < e->narms; i++) {
         arms[i].name = arena_strdup(a, arms[i].name);
         arms[i].state = arena_strdup(a, arms[i].state);
@@ -116,6 +119,7 @@ static void copy_entry(struct arena *a, struct entry *e) {
         if (!e->model)
             e->model = arms[i].model;
         e->idle = e->idle || arms[i].idle;
+        e->blocks = e->blocks || (arms[i].model && arms[i].model->blocks);
     }
 }
 
@@ -148,6 +152,8 @@ struct snapshot *snapshot_new(const struct entry *entries, size_t n, bool settle
 static void entry_free(struct entry *e) {
     if (e->plan && --e->plan->refs == 0)
         plan_free(e->plan);
+    if (e->gate)
+        gate_unref(e->gate);
     for (size_t i = 0; i < e->narms; i++) {
         struct entry_arm *arm = &e->arms[i];
         if (arm->model && --arm->model->refs == 0)

@@ -9,8 +9,11 @@
 #include <stdint.h>
 
 struct arena;
+struct arm_live;
+struct gate;
 struct metric_cell;
 struct model;
+struct plan;
 
 enum outcome { OUTCOME_OK, OUTCOME_INVALID, OUTCOME_FAILED, OUTCOME_UNAVAILABLE, OUTCOME_COUNT };
 
@@ -32,6 +35,8 @@ struct entry {
     int64_t project;
     const char *name;
     struct plan *plan;
+    struct gate *gate;      /* where calls wait that may block */
+    bool blocks;            /* a run of some arm may */
     struct entry_arm *arms; /* in the spec's order; at least one */
     size_t narms;
     struct model *model; /* of the first arm that has one; NULL: none has */

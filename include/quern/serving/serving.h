@@ -20,10 +20,12 @@ struct serving_options {
     const char *self_exe;
     int64_t max_model;
     int64_t timeout_ms; /* of a prediction; 0: none */
+    unsigned threads;   /* for predictions that may block */
     int64_t memory;     /* bytes of models, beyond which those used longest ago leave */
 };
 int serving_start(const struct serving_options *o, struct buf *error); /* loads what was deployed */
-/* Actions that wait for a load give up; before pipeline_stop, which waits for them. */
+/* Actions that wait for a load give up, calls that wait at a gate are refused; before pipeline_stop
+ * and server_stop, which wait for them. */
 void serving_cease(void);
 void serving_stop(void);
 int vet_main(const char *model_file); /* `quern vet FILE`: loads, runs once on zeros, prints JSON */
