@@ -167,6 +167,8 @@ int call_admit(struct call *k) {
         rc = check_content_type(k);
     if (!rc)
         rc = check_body_size(k);
+    if (!rc)
+        rc = decode_open(k);
     if (!rc && (row->flags & ROUTE_UPLOAD)) {
         rc = call_decode(k);
         if (!rc)

@@ -98,6 +98,23 @@ static int body_keep(struct call *k, const char *data, size_t n) {
     return 0;
 }
 
+int body_append(struct call *k, const char *data, size_t n) {
+    size_t at = k->c.body_len;
+    if (n > k->body_cap - at)
+        return fail(&k->c, ERR_TOO_LARGE,
+                    "The body, unpacked, is larger than the %" PRIu64 " bytes that are taken here.",
+                    k->body_cap);
+    int rc = body_reserve(k, n);
+    if (rc)
+        return rc;
+    body_grow(k, at + n + 1);
+    memcpy(k->body + at, data, n);
+    k->body[at + n] = '\0';
+    k->c.body = k->body;
+    k->c.body_len = at + n;
+    return 0;
+}
+
 enum MHD_Result body_data(struct call *k, const char *data, size_t n) {
     k->body_seen += n;
     if (k->phase == CALL_SWALLOW) {
@@ -115,6 +132,8 @@ enum MHD_Result body_data(struct call *k, const char *data, size_t n) {
                  "The body is larger than the %" PRIu64 " bytes that are taken here.", k->body_cap);
     else if (k->upload_open)
         k->rc = k->entry->row->upload->chunk(&k->c, k->upload, data, n);
+    else if (k->decoder)
+        k->rc = decode_data(k, data, n);
     else
         k->rc = body_keep(k, data, n);
     return k->rc ? fail_in_body(k) : MHD_YES;

@@ -144,6 +144,8 @@ static enum MHD_Result end(struct call *k) {
     }
     if (k->phase == CALL_SWALLOW)
         return send_reply(k);
+    if (k->decoder && (k->rc = decode_end(k)))
+        return send_reply(k);
     return run(k);
 }
 
@@ -199,6 +201,7 @@ static void log_line(const struct call *k) {
 void call_unref(struct call *k) {
     if (--k->refs)
         return;
+    decode_close(k);
     if (k->body_alloc)
         free(k->body);
     arena_free(k->c.arena);

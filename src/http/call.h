@@ -46,7 +46,8 @@ struct call {
     uint64_t body_cap, body_seen;
     size_t reserved; /* of the server's in-flight bytes */
     char *body;
-    size_t body_alloc; /* heap bytes behind c.body, 0: arena */
+    size_t body_alloc;       /* heap bytes behind c.body, 0: arena */
+    struct decoder *decoder; /* of a body that comes compressed, or NULL */
     void *upload;
     bool upload_open;
     int64_t start_ns;
@@ -116,6 +117,13 @@ bool call_has_body(const struct call *k);
 int body_reserve(struct call *k, size_t more);   /* of the server's bytes under way */
 enum MHD_Result body_fail_early(struct call *k); /* k->rc is set, the body was not read */
 enum MHD_Result body_data(struct call *k, const char *data, size_t n);
+int body_append(struct call *k, const char *data, size_t n); /* unpacked bytes, within the cap */
+
+/* decode.c: Content-Encoding of requests. Bodies that the row takes as they are have no decoder. */
+int decode_open(struct call *k); /* ERR_MEDIA_TYPE for an encoding that is not served */
+int decode_data(struct call *k, const char *data, size_t n);
+int decode_end(struct call *k); /* ERR_BAD_REQUEST for a stream that was cut off */
+void decode_close(struct call *k);
 
 /* send.c: the answer of a finished call. */
 enum MHD_Result send_reply(struct call *k);

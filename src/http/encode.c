@@ -61,9 +61,10 @@ static bool pack_zstd(struct call *k, const char *data, size_t n, char **out, si
     return true;
 }
 
-static bool pack_gzip(const char *data, size_t n, char **out, size_t *out_n) {
+/* window: 15 for zlib's format, 16 more for gzip's. */
+static bool pack_zlib(int window, const char *data, size_t n, char **out, size_t *out_n) {
     z_stream z = {0};
-    if (deflateInit2(&z, 1, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY) != Z_OK)
+    if (deflateInit2(&z, 1, Z_DEFLATED, window, 8, Z_DEFAULT_STRATEGY) != Z_OK)
         return false;
     size_t room = deflateBound(&z, n);
     char *packed = mem_alloc(room);
@@ -85,7 +86,8 @@ static bool pack_gzip(const char *data, size_t n, char **out, size_t *out_n) {
 
 bool encode_body(struct call *k, const char *content_type, const char *data, size_t n, char **out,
                  size_t *out_n, const char **encoding) {
-    if (n < ENCODE_LEAST || n > PACK_MOST || !content_type || !is_text(content_type))
+    bool any = k->entry && (k->entry->row->flags & ROUTE_PACKED);
+    if (n < ENCODE_LEAST || n > PACK_MOST || !content_type || (!any && !is_text(content_type)))
         return false;
     const char *header = ctx_header(&k->c, "accept-encoding");
     for (struct reply_header *h = k->c.reply.headers; h; h = h->next)
@@ -97,8 +99,12 @@ bool encode_body(struct call *k, const char *content_type, const char *data, siz
         *encoding = "zstd";
         return true;
     }
-    if (accepts(header, "gzip") && pack_gzip(data, n, out, out_n)) {
+    if (accepts(header, "gzip") && pack_zlib(15 + 16, data, n, out, out_n)) {
         *encoding = "gzip";
+        return true;
+    }
+    if (accepts(header, "deflate") && pack_zlib(15, data, n, out, out_n)) {
+        *encoding = "deflate";
         return true;
     }
     return false;

@@ -99,11 +99,11 @@ static void answer_refused(struct call *k, struct answer *a) {
     put_buf(a, &text);
 }
 
-/* Headers of a handler that failed describe an answer that is not sent; these three belong to the
+/* Headers of a handler that failed describe an answer that is not sent; these belong to the
  * failure. */
 static bool belongs_to_error(const char *name) {
     return str_ieq(name, "WWW-Authenticate") || str_ieq(name, "Allow") ||
-           str_ieq(name, "Retry-After");
+           str_ieq(name, "Retry-After") || str_ieq(name, "Accept-Encoding");
 }
 
 static void answer_error(struct call *k, struct answer *a) {

@@ -3,7 +3,6 @@
 
 #include "model.h"
 #include "quern/base/clock.h"
-#include "quern/base/str.h"
 #include "quern/core/ctx.h"
 #include "quern/metric/metric.h"
 
@@ -16,14 +15,6 @@ int door_find(struct ctx *c, const struct snapshot *s, const char *name, const s
         return fail(c, ERR_NOT_READY, "endpoint '%s' is not ready (%s)%s%s", name, e->state,
                     *e->reason ? ": " : "", e->reason);
     return 0;
-}
-
-int door_plain(struct ctx *c) {
-    const char *encoding = ctx_header(c, "content-encoding");
-    if (!encoding || !*encoding || str_ieq(encoding, "identity"))
-        return 0;
-    return fail(c, ERR_MEDIA_TYPE, "content encoding '%.40s' is not served; send the body as it is",
-                encoding);
 }
 
 void door_count(const struct ctx *c, const struct entry *e, const struct answer *answer, int rc,

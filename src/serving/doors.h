@@ -29,8 +29,6 @@ const char *scoring_endpoint(struct ctx *c, const struct scoring_in *in);
 /* The endpoint of that name with a model in memory. ERR_NOT_FOUND; ERR_NOT_READY with the reason.
  */
 int door_find(struct ctx *c, const struct snapshot *s, const char *name, const struct entry **out);
-/* ERR_MEDIA_TYPE for a body that is compressed. */
-int door_plain(struct ctx *c);
 /* Counts one answered prediction that began at `began_ns`. */
 void door_count(const struct ctx *c, const struct entry *e, const struct answer *answer, int rc,
                 size_t rows, int64_t began_ns);

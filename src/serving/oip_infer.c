@@ -65,9 +65,7 @@ static int bind(struct ctx *c, struct request *q, const struct model *m, struct 
 static int read_request(struct ctx *c, struct oip_call *call) {
     const char *header = ctx_header(c, "inference-header-content-length");
     uint64_t json = c->body_len;
-    int rc = door_plain(c);
-    if (rc < 0)
-        return rc;
+    int rc;
     if (header && (!str_to_u64(header, &json) || json > c->body_len))
         return fail(c, ERR_INVALID,
                     "Inference-Header-Content-Length must be a number up to the "

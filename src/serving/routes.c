@@ -19,14 +19,14 @@
     {                                                                                              \
         .id = "inference." ident, .method = "POST", .path = (where), .in = (shape),                \
         .perm = PERM_READ, .lane = LANE_CALL, .dialect = DIALECT_OIP,                              \
-        .flags = ROUTE_RAW_BODY | ROUTE_NO_LOG, .fn = (handler), .summary = (prose),               \
-        .divert = divert_oip                                                                       \
+        .flags = ROUTE_RAW_BODY | ROUTE_PACKED | ROUTE_NO_LOG, .fn = (handler),                    \
+        .summary = (prose), .divert = divert_oip                                                   \
     }
 #define SCORE(ident, where, shape)                                                                 \
     {                                                                                              \
         .id = "scoring." ident, .method = "POST", .path = (where), .in = (shape),                  \
         .perm = PERM_READ, .lane = LANE_CALL, .dialect = DIALECT_SCORING,                          \
-        .flags = ROUTE_RAW_BODY | ROUTE_NO_LOG, .fn = scoring_invocations,                         \
+        .flags = ROUTE_RAW_BODY | ROUTE_PACKED | ROUTE_NO_LOG, .fn = scoring_invocations,          \
         .summary = "Predicts: MLflow's scoring protocol, JSON or CSV.", .divert = divert_scoring   \
     }
 

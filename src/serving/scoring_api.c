@@ -120,9 +120,7 @@ static int bind(struct ctx *c, struct request *q, const struct model *m, struct 
 
 static int score(struct ctx *c, const struct entry *e, struct scoring_call *call,
                  struct answer *a) {
-    int rc = door_plain(c);
-    if (rc == 0)
-        rc = payload_scan(c, c->content_type, c->body, c->body_len, &call->p);
+    int rc = payload_scan(c, c->content_type, c->body, c->body_len, &call->p);
     call->q.rows = call->p.rows;
     if (rc == 0)
         rc = predict(c, e, &call->q, a);

@@ -7,6 +7,7 @@ import os
 import sys
 import threading
 import time
+import zlib
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -126,9 +127,14 @@ def compressed(lab):
     s = lab.server
     for path, body, key in [("/v2/models/plus/infer", {"inputs": [X]}, "error"),
                             ("/endpoints/plus/invocations", {"inputs": [1]}, "message")]:
-        r = s.request("POST", path, gzip.compress(json.dumps(body).encode()), raw=True,
-                      headers={"Content-Type": "application/json", "Content-Encoding": "gzip"})
-        assert r.status == 415 and "content encoding 'gzip'" in r.json[key], (path, r)
+        plain = json.dumps(body).encode()
+        for name, packed, status, says in [
+                ("gzip", gzip.compress(plain), 200, ""), ("deflate", zlib.compress(plain), 200, ""),
+                ("br", plain, 415, "'br'"), ("gzip", plain, 400, "gzip"), ("deflate", zlib.compress(plain)[:-2], 400, "ends")]:
+            r = s.request("POST", path, packed, raw=True,
+                          headers={"Content-Type": "application/json", "Content-Encoding": name})
+            assert r.status == status and (status == 200 or says in r.json[key]), (path, name, r)
+            assert status != 415 or "gzip" in r.headers["Accept-Encoding"], r.headers
         r = s.request("POST", path, json.dumps(body).encode(), raw=True,
                       headers={"Content-Type": "application/json", "Content-Encoding": "identity"})
         assert r.status == 200, (path, r)

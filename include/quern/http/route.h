@@ -42,6 +42,9 @@ enum route_flag {
     /* Open to every caller with a credential, whatever his right on the project: the row is about
      * the caller himself, or its handler decides. */
     ROUTE_SELF = 1u << 9,
+    /* Of a row with ROUTE_RAW_BODY: a compressed body is unpacked before the handler sees it (as
+     * bodies of other rows always are), and answers of any type are packed when the caller asks. */
+    ROUTE_PACKED = 1u << 10,
 };
 
 /* Streamed body. begin runs before the first byte on a network thread (no database), chunk there
