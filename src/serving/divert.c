@@ -4,6 +4,8 @@
 #include "doors.h"
 #include "gate.h"
 #include "loader.h"
+#include "plan.h"
+#include "predict.h"
 #include "quern/base/arena.h"
 #include "quern/base/log.h"
 #include "quern/core/ctx.h"
@@ -48,6 +50,7 @@ int divert_to(struct call *k, const char *endpoint) {
         return 0;
     const struct entry *e = snapshot_find(snapshot_enter(), c->project, endpoint);
     struct gate *gate = e && (e->idle || e->blocks) ? e->gate : NULL;
+    bool chain = gate && e->plan && e->plan->ndegrade;
     if (gate)
         gate_ref(gate);
     snapshot_leave();
@@ -62,6 +65,11 @@ int divert_to(struct call *k, const char *endpoint) {
     int rc = gate_submit(gate, &d->call);
     if (rc == 0)
         return 1;
+    if (rc == -ERR_BUSY && chain) { /* what the endpoint says for such a case needs no place */
+        gate_unref(gate);
+        predict_without_place();
+        return 0;
+    }
     rc = refuse(c, gate, endpoint, rc);
     gate_unref(gate);
     return rc;

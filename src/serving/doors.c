@@ -2,9 +2,16 @@
 #include "doors.h"
 
 #include "model.h"
+#include "plan.h"
 #include "quern/base/clock.h"
 #include "quern/core/ctx.h"
 #include "quern/metric/metric.h"
+
+int door_find_answering(struct ctx *c, const struct snapshot *s, const char *name,
+                        const struct entry **out) {
+    const struct entry *e = *out = snapshot_find(s, c->project, name);
+    return e && !e->model && e->plan && e->plan->ndegrade ? 0 : door_find(c, s, name, out);
+}
 
 int door_find(struct ctx *c, const struct snapshot *s, const char *name, const struct entry **out) {
     const struct entry *e = snapshot_find(s, c->project, name);

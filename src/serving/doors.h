@@ -29,6 +29,9 @@ const char *scoring_endpoint(struct ctx *c, const struct scoring_in *in);
 /* The endpoint of that name with a model in memory. ERR_NOT_FOUND; ERR_NOT_READY with the reason.
  */
 int door_find(struct ctx *c, const struct snapshot *s, const char *name, const struct entry **out);
+/* The same for predictions, which a chain may answer where there is no model. */
+int door_find_answering(struct ctx *c, const struct snapshot *s, const char *name,
+                        const struct entry **out);
 /* Counts one answered prediction that began at `began_ns`. */
 void door_count(const struct ctx *c, const struct entry *e, const struct answer *answer, int rc,
                 size_t rows, int64_t began_ns);

@@ -115,10 +115,12 @@ static bool serves(const struct slot *s, const char *name, int64_t version) {
 /* Published before the row says ready: who reads that may predict at once. */
 static void put_in_place(struct slot *s, struct model *m, const char *reason) {
     slot_model(s, m);
+    if (s->wanted) /* for a request that waits: it must find the model still there */
+        atomic_store(&s->live->used_ms, clock_wall_ms());
     s->idle = s->wanted = false;
     s->tried_revision = -1;
     slot_say(s, "ready", reason);
-    slots_evict(loader.o.memory, clock_wall_ms());
+    slots_evict(loader.o.memory, clock_wall_ms(), s);
     publish();
 }
 
@@ -451,7 +453,7 @@ static void wait_for_work(void) {
         if (wait_ms(snapshot_reclaim() ? RECLAIM_MS : RECHECK_MS))
             return;
     store_used();
-    if (slots_evict(loader.o.memory, clock_wall_ms()))
+    if (slots_evict(loader.o.memory, clock_wall_ms(), NULL))
         publish();
 }
 

@@ -76,6 +76,8 @@ static int read_request(struct ctx *c, struct oip_call *call) {
         return 0;
     rc = oip_scan(c, c->body, (size_t)json, c->body + json, c->body_len - (size_t)json, &call->oip);
     call->q.wanted = call->oip.wanted;
+    call->q.rows =
+        call->oip.ninputs && call->oip.inputs[0].rank ? (size_t)call->oip.inputs[0].shape[0] : 1;
     return rc;
 }
 
@@ -85,10 +87,8 @@ static int infer(struct ctx *c, const struct entry *e, struct oip_call *call, st
         rc = predict(c, e, &call->q, a);
     if (rc < 0)
         return rc;
-    struct oip_answer out = {.model_name = e->name,
-                             .model_version = a->model->version_text,
-                             .outputs = a->outputs,
-                             .n = a->n};
+    struct oip_answer out = {
+        .model_name = e->name, .model_version = a->version, .outputs = a->outputs, .n = a->n};
     return oip_print(c, &call->oip, &out);
 }
 
@@ -99,7 +99,7 @@ int oip_infer(struct ctx *c, const void *in_, void *out) {
     struct answer a = {0};
     int64_t began = clock_mono_ns();
     (void)out;
-    int rc = door_find(c, snapshot_enter(), in->model, &e);
+    int rc = door_find_answering(c, snapshot_enter(), in->model, &e);
     if (rc == 0)
         rc = infer(c, e, &call, &a);
     door_count(c, e, &a, rc, call.q.rows, began);

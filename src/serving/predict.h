@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "degrade.h"
 #include "quern/onnx/tensor.h"
 
 struct ctx;
@@ -35,13 +36,26 @@ struct request {
 struct answer {
     struct tensor *outputs; /* in the context's arena */
     size_t n;
-    const struct model *model;
     const struct entry_arm *arm; /* that answered, or was chosen and failed; NULL before */
+    const struct model *model;   /* NULL when a constant answered */
+    const char *version;         /* of the model as text; "constant" */
+    const char *reason;          /* why that arm, a word: "only" "weight" "key" ... */
+    unsigned degraded;           /* 0, or the number of the chain's step that answered, from 1 */
+    enum failure failure;        /* of the chosen arm, when another answered */
 };
 
-/* Between snapshot_enter and snapshot_leave; `e` has a model. ERR_NOT_FOUND for a version or arm
- * that does not serve; ERR_INVALID and its kin for the request's faults; ERR_UNPROCESSABLE when the
- * model failed; ERR_DEADLINE. */
+/* Between snapshot_enter and snapshot_leave. Puts the header X-Quern-Served-By into the reply.
+ * ERR_NOT_FOUND for a version or arm that does not serve; ERR_INVALID and its kin for the request's
+ * faults; when the chosen arm fails and no step of the endpoint's chain answers, ERR_NOT_READY or
+ * ERR_BUSY (no model, no place), ERR_UNPROCESSABLE (the model failed), ERR_DEADLINE. */
 int predict(struct ctx *c, const struct entry *e, struct request *q, struct answer *a);
+
+/* The next prediction of this thread found no place where it may block: arms that would block count
+ * as unavailable to it. */
+void predict_without_place(void);
+
+/* Runs one arm, for rehearsals: no choice, no chain, nothing counted. */
+int predict_arm(struct ctx *c, const struct entry *e, const struct entry_arm *arm,
+                struct request *q, struct answer *a);
 
 #endif

@@ -53,7 +53,7 @@ static int choose(struct ctx *c, const struct snapshot *s, const char *asked,
                         "X-Quern-Endpoint, by ?endpoint=, or at /endpoints/NAME/invocations",
                         n);
     }
-    return door_find(c, s, name, e);
+    return door_find_answering(c, s, name, e);
 }
 
 /* An output that has one entry per row can stand in records. */

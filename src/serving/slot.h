@@ -61,7 +61,7 @@ void slots_drop_all(void);
 /* Makes a snapshot of it all the current one. */
 void slots_publish(bool settled);
 /* Takes models that were not used for longest out of memory until the rest fits; true when one
- * went. Pinned ones, busy ones and those used within the last second stay. */
-bool slots_evict(int64_t budget, int64_t now_ms);
+ * went. Pinned ones, busy ones, those used within the last second and `keep` (NULL: none) stay. */
+bool slots_evict(int64_t budget, int64_t now_ms, const struct slot *keep);
 
 #endif

@@ -95,7 +95,11 @@ static int64_t count(struct map *shares, const struct model *m, intptr_t by) {
     return by > 0 ? (n == 1 ? m->bytes : 0) : (n == 0 ? m->bytes : 0);
 }
 
-bool slots_evict(int64_t budget, int64_t now_ms) {
+static bool may_go(const struct slot *s) {
+    return s->model && !s->pinned && !s->busy;
+}
+
+bool slots_evict(int64_t budget, int64_t now_ms, const struct slot *keep) {
     struct map *shares = map_new();
     struct bound *b;
     int64_t total = 0;
@@ -111,7 +115,7 @@ bool slots_evict(int64_t budget, int64_t now_ms) {
     n = 0;
     for (size_t at = 0; slots && (b = bound_next(&at));)
         for (size_t i = 0; i < b->n; i++)
-            if (b->slots[i]->model && !b->slots[i]->pinned && !b->slots[i]->busy)
+            if (may_go(b->slots[i]) && b->slots[i] != keep)
                 slots[n++] = b->slots[i];
     if (n)
         qsort(slots, n, sizeof *slots, by_use);

@@ -96,6 +96,21 @@ static int by_name(const void *a, const void *b) {
     return strcmp(x->name, y->name);
 }
 
+/* RFC 8941 allows any visible ASCII in a quoted text but these; a model's name may hold more. */
+static const char *header_text(struct arena *a, const char *name) {
+    char *copy = arena_strdup(a, name);
+    for (char *p = copy; *p; p++)
+        if (*p < ' ' || *p > '~' || *p == '"' || *p == '\\')
+            *p = '?';
+    return copy;
+}
+
+static const char *served_by(struct arena *a, const struct entry_arm *arm) {
+    return arena_printf(a, "%s; model=\"%s\"; version=%s; reason=", arm->name,
+                        header_text(a, arm->model->name ? arm->model->name : ""),
+                        arm->model->version_text);
+}
+
 static void copy_entry(struct arena *a, struct entry *e) {
     struct entry_arm *arms = arena_dup(a, e->arms, e->narms * sizeof *arms);
     e->name = arena_strdup(a, e->name);
@@ -112,8 +127,11 @@ static void copy_entry(struct arena *a, struct entry *e) {
         arms[i].name = arena_strdup(a, arms[i].name);
         arms[i].state = arena_strdup(a, arms[i].state);
         arms[i].reason = arena_strdup(a, arms[i].reason);
-        if (arms[i].model)
+        if (arms[i].model) {
             arms[i].model->refs++;
+            arms[i].served_by = served_by(a, &arms[i]);
+            arms[i].served_only = arena_printf(a, "%sonly", arms[i].served_by);
+        }
         if (arms[i].live)
             arms[i].live->refs++;
         if (!e->model)

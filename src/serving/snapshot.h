@@ -27,6 +27,8 @@ struct entry_arm {
     const char *state;
     const char *reason; /* "" when all is well */
     struct arm_live *live;
+    const char *served_by;   /* "main; model=iris; version=3; reason=": the header's beginning */
+    const char *served_only; /* the same with "only" */
     struct metric_cell *outcomes[OUTCOME_COUNT];
     struct metric_cell *rows, *seconds;
 };
@@ -62,7 +64,7 @@ void snapshot_leave(void);
 const struct entry *snapshot_find(const struct snapshot *s, int64_t project, const char *name);
 
 /* Building, by one thread at a time. Copies the entries, their arms and texts, sets model and idle,
- * and takes references on models, plans and what lives with an arm. */
+ * writes the arms' headers, and takes references on models, plans and what lives with an arm. */
 struct snapshot *snapshot_new(const struct entry *entries, size_t n, bool settled);
 /* Makes it current and frees those before it whose readers have left. NULL at the end: waits for
  * all readers. */

@@ -9,6 +9,9 @@ set_tests_properties(client.serving PROPERTIES LABELS full TIMEOUT 600
 add_test(NAME client.serving_faults COMMAND ${QUERN_PY3} ${CMAKE_SOURCE_DIR}/tests/client/serving_faults.py)
 set_tests_properties(client.serving_faults PROPERTIES LABELS full TIMEOUT 300
                      ENVIRONMENT QUERN_BIN=$<TARGET_FILE:quern>)
+add_test(NAME client.arms COMMAND ${QUERN_PY3} ${CMAKE_SOURCE_DIR}/tests/client/arms.py)
+set_tests_properties(client.arms PROPERTIES LABELS full TIMEOUT 300
+                     ENVIRONMENT QUERN_BIN=$<TARGET_FILE:quern>)
 add_test(NAME client.triton COMMAND ${QUERN_PYTHON} ${CMAKE_SOURCE_DIR}/tests/client/triton.py)
 set_tests_properties(client.triton PROPERTIES LABELS full TIMEOUT 300
                      ENVIRONMENT "QUERN_BIN=$<TARGET_FILE:quern>;QUERN_VENVS=${QUERN_VENVS}")
