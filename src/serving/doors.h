@@ -10,6 +10,9 @@
 extern const struct shape shape_endpoint_name, shape_endpoint, shape_endpoints;
 route_fn endpoint_api_put, endpoint_api_get, endpoint_api_list, endpoint_api_delete;
 
+extern const struct shape shape_rehearse, shape_rehearsed;
+route_fn endpoint_api_rehearse;
+
 extern const struct shape shape_oip_model, shape_oip_version; /* struct oip_model_in */
 struct oip_model_in {
     const char *model, *version; /* version NULL on paths without one */

@@ -117,3 +117,15 @@ int oip_print(struct ctx *c, const struct oip_request *q, const struct oip_answe
     reply_bytes(c, any_raw ? "application/octet-stream" : "application/json", o.data, o.len);
     return 0;
 }
+
+int oip_print_outputs(struct ctx *c, struct text *o, const struct tensor *outputs, size_t n) {
+    int rc = 0;
+    text_puts(o, "[");
+    for (size_t i = 0; rc == 0 && i < n; i++) {
+        if (i)
+            text_put(o, ",", 1);
+        rc = put_output(c, o, &outputs[i], false);
+    }
+    text_puts(o, "]");
+    return rc;
+}

@@ -7,6 +7,7 @@
 #include "oip_scan.h"
 
 struct ctx;
+struct text;
 
 struct oip_answer {
     const char *model_name, *model_version;
@@ -15,5 +16,7 @@ struct oip_answer {
 };
 /* Puts the answer into the context's reply. */
 int oip_print(struct ctx *c, const struct oip_request *q, const struct oip_answer *a);
+/* The list of outputs alone, as JSON. */
+int oip_print_outputs(struct ctx *c, struct text *o, const struct tensor *outputs, size_t n);
 
 #endif

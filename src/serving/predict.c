@@ -84,8 +84,8 @@ static bool in_chain(const struct plan *p, enum failure f) {
     return false;
 }
 
-static int take_step(struct ctx *c, const struct entry *e, const struct degrade_step *s,
-                     struct request *q, struct answer *a) {
+int predict_step(struct ctx *c, const struct entry *e, const struct degrade_step *s,
+                 struct request *q, struct answer *a) {
     if (s->arm >= 0) {
         const struct entry_arm *arm =
             of_name(e, ((const struct arm_spec *)e->plan->spec.arms.items)[s->arm].name);
@@ -113,7 +113,7 @@ static int degrade(struct ctx *c, const struct entry *e, struct request *q, stru
         if (!(p->degrade[i].when & 1u << a->failure))
             continue;
         err_clear(c);
-        if (take_step(c, e, &p->degrade[i], q, a) < 0)
+        if (predict_step(c, e, &p->degrade[i], q, a) < 0)
             continue;
         err_clear(c);
         a->degraded = (unsigned)i + 1;

@@ -54,8 +54,12 @@ int predict(struct ctx *c, const struct entry *e, struct request *q, struct answ
  * as unavailable to it. */
 void predict_without_place(void);
 
-/* Runs one arm, for rehearsals: no choice, no chain, nothing counted. */
+/* One arm alone: no choice, no chain. */
 int predict_arm(struct ctx *c, const struct entry *e, const struct entry_arm *arm,
                 struct request *q, struct answer *a);
+/* One step of the endpoint's chain, when a->arm has failed; fills a->arm with an arm that answers.
+ * Negative, with or without a message, when it has no answer. */
+int predict_step(struct ctx *c, const struct entry *e, const struct degrade_step *s,
+                 struct request *q, struct answer *a);
 
 #endif

@@ -128,12 +128,36 @@ def chain(lab):
     assert r.status == 400 and "Z" in r.json["error"], "a wrong request is refused, not degraded"
     metrics = s.request("GET", "/metrics", raw=True).body.decode()
     assert 'quern_predictions_degraded_total{endpoint="chain",step="1",failure="failed"} 1' in metrics, metrics
+    rehearsal(s)
     # An endpoint without any model that answers: the constant does.
     bad = lab.register_file("chain", b"nothing")
     put(lab, "empty", {"target": f"models:/chain/{bad}", "degrade": [constant]})
     r = ask(s, "empty", 2)
     assert r.json["outputs"][0]["data"] == [-1.0] * 2 and "failure=unavailable" in r.headers["X-Quern-Served-By"], r
     assert s.get("/v2/models/empty/ready").status == 503 and s.get("/v2/models/empty").status == 503
+
+
+def rehearsal(s):
+    """Each step is tried, and nobody's figures move."""
+    before = s.request("GET", "/metrics", raw=True).body.decode()
+    r = s.post("/api/v1/endpoints/chain:rehearse", {})
+    assert r.status == 200 and r.json["arm"] == "new" and r.json["answered_by"] == 2, r
+    one, two = r.json["steps"]
+    assert one["kind"] == "arm" and one["arm"] == "old" and not one["applies"] and one["answers"], one
+    assert one["outputs"][0]["data"] == [1.0] and two["kind"] == "outputs" and two["version"] == "constant", r
+    r = s.post("/api/v1/endpoints/chain:rehearse", {"failure": "deadline", "inputs": values(3)})
+    assert r.json["answered_by"] == 1 and r.json["steps"][0]["outputs"][0]["data"] == [2.0] * 3, r
+    r = s.post("/api/v1/endpoints/chain:rehearse", {"failure": "rain"})
+    assert r.status == 400 and "failure" in r.body.decode(), r
+    r = s.post("/api/v1/endpoints/chain:rehearse", {"inputs": [{"name": "X"}]})
+    assert r.status == 400 and "shape" in r.body.decode(), r
+    assert s.post("/api/v1/endpoints/nobody:rehearse", {}).status == 404
+    after = s.request("GET", "/metrics", raw=True).body.decode()
+
+    def of(text):
+        return sorted(x for x in text.splitlines() if x.startswith(("quern_predictions_total", "quern_predictions_degraded")))
+
+    assert of(before) == of(after) and 'quern_rehearsals_total{endpoint="chain",outcome="answered"} 2' in after
 
 
 def memory():
