@@ -37,7 +37,9 @@ void arm_stats_read(const struct arm_stats *s, struct arm_sample *out) {
     out->requests = atomic_load_explicit(&s->requests, memory_order_acquire);
 }
 
-static uint64_t since(uint64_t now, uint64_t then) { return now >= then ? now - then : now; }
+static uint64_t since(uint64_t now, uint64_t then) {
+    return now >= then ? now - then : now;
+}
 
 void arm_sample_since(struct arm_sample *now, const struct arm_sample *then) {
     now->requests = since(now->requests, then->requests);

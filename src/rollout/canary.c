@@ -61,7 +61,8 @@ static enum verdict judge(const struct canary *y, const struct canary_when *w, b
     if (!w->worse_set || baseline_idle)
         return FINE;
     if (f->baseline->requests < y->min_requests) {
-        snprintf(why, size, "%" PRIu64 " of %" PRIu64 " requests of the baseline that %s is compared by",
+        snprintf(why, size,
+                 "%" PRIu64 " of %" PRIu64 " requests of the baseline that %s is compared by",
                  f->baseline->requests, y->min_requests, name);
         return UNKNOWN;
     }

@@ -18,7 +18,9 @@ struct state {
     size_t n; /* bytes in block */
 };
 
-static inline uint64_t rotl(uint64_t x, int r) { return (x << r) | (x >> (64 - r)); }
+static inline uint64_t rotl(uint64_t x, int r) {
+    return (x << r) | (x >> (64 - r));
+}
 
 static inline uint64_t word64(const unsigned char *p) {
     uint64_t w;
@@ -38,9 +40,13 @@ static inline uint32_t word32(const unsigned char *p) {
     return w;
 }
 
-static inline uint64_t mix(uint64_t acc, uint64_t word) { return rotl(acc + word * P2, 31) * P1; }
+static inline uint64_t mix(uint64_t acc, uint64_t word) {
+    return rotl(acc + word * P2, 31) * P1;
+}
 
-static inline uint64_t merge(uint64_t acc, uint64_t v) { return (acc ^ mix(0, v)) * P1 + P4; }
+static inline uint64_t merge(uint64_t acc, uint64_t v) {
+    return (acc ^ mix(0, v)) * P1 + P4;
+}
 
 static void begin(struct state *s, uint64_t seed) {
     s->seed = seed;
@@ -117,4 +123,6 @@ uint64_t hash_key(uint64_t seed, const char *salt, size_t nsalt, const char *key
     return end(&s);
 }
 
-double hash_unit(uint64_t h) { return ((double)(h >> 11) + 0.5) * 0x1p-53; }
+double hash_unit(uint64_t h) {
+    return ((double)(h >> 11) + 0.5) * 0x1p-53;
+}

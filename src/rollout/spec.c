@@ -17,12 +17,12 @@ static const char *const on_end[] = {"promote", "hold", NULL};
         .min = (lo), .max = (hi), .doc = (d)                                                       \
     }
 
-const struct shape shape_key_source = {
-    .name = "KeySource",
-    .size = sizeof(struct key_spec),
-    .fields = (const struct field[]){SOURCE_FIELDS(struct key_spec)},
-    .n = 3,
-    .strict = true};
+const struct shape shape_key_source = {.name = "KeySource",
+                                       .size = sizeof(struct key_spec),
+                                       .fields =
+                                           (const struct field[]){SOURCE_FIELDS(struct key_spec)},
+                                       .n = 3,
+                                       .strict = true};
 
 static const struct field split_fields[] = {
     FIELD_ENUM(struct split_spec, by, 0, split_by, "By chance, or by the hash of a key"),

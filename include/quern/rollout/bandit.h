@@ -30,10 +30,20 @@ struct bandit_config {
 
 struct bandit;
 
-struct bandit *bandit_new(const struct bandit_config *config);
+/* names are the arms', in the order of their numbers; copied. */
+struct bandit *bandit_new(const struct bandit_config *config, const char *const *names);
 struct bandit *bandit_ref(struct bandit *b);
 void bandit_unref(struct bandit *b); /* NULL is allowed */
 const struct bandit_config *bandit_config(const struct bandit *b);
+const char *bandit_arm_name(const struct bandit *b, unsigned arm);
+int bandit_arm_index(const struct bandit *b, const char *name); /* -1: none */
+/* A new one with these settings, that knows what `old` knows of arms with the same names; of all
+ * contexts if both have such. */
+struct bandit *bandit_heir(struct bandit *old, const struct bandit_config *config,
+                           const char *const *names);
+/* Whether `b` has just these settings and arms. */
+bool bandit_is(const struct bandit *b, const struct bandit_config *config,
+               const char *const *names);
 
 /* The number of a context; `add` gives it one if it is new and there is room. */
 unsigned bandit_context(struct bandit *b, const char *text, bool add);

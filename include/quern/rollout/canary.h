@@ -22,8 +22,8 @@ struct canary_when {
 };
 
 struct canary_step {
-    double percent; /* of all requests that are not decided otherwise */
-    int64_t ms;     /* at least that long */
+    double percent;    /* of all requests that are not decided otherwise */
+    int64_t ms;        /* at least that long */
     uint64_t requests; /* and at least that many answered by the arm */
 };
 

@@ -22,12 +22,14 @@ struct arm_stats *live_arm(struct live *l, const char *name);
 /* The i-th arm's name and counts; NULL past the end. Arms are never taken away. */
 struct arm_stats *live_arm_at(struct live *l, size_t i, const char **name);
 
-/* The canary's share now, in percent; below 0: no canary runs. */
+/* The canary's share now, in percent; below 0: no canary runs; NaN: nobody said yet, and the first
+ * policy with a canary begins it. */
 double live_canary(const struct live *l);
 void live_canary_set(struct live *l, double percent);
 
-/* The bandit of the policy made last, with its arms' names; NULL when it has none. A reference
- * that is the caller's. names stay while the bandit is held. */
-struct bandit *live_bandit(struct live *l, const char *const **names);
+/* The bandit of the policy made last; NULL when it has none. A reference that is the caller's. */
+struct bandit *live_bandit(struct live *l);
+/* Takes a reference; NULL: none any more. */
+void live_bandit_set(struct live *l, struct bandit *b);
 
 #endif

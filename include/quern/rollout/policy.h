@@ -41,11 +41,11 @@ size_t policy_arms(const struct policy *p);
 const char *policy_arm_name(const struct policy *p, unsigned arm);
 int policy_arm_index(const struct policy *p, const char *name); /* -1: none */
 struct arm_stats *policy_stats(const struct policy *p, unsigned arm);
-struct live *policy_live(const struct policy *p);     /* borrowed */
-const struct canary *policy_canary(const struct policy *p); /* NULL: none */
-struct bandit *policy_bandit(const struct policy *p); /* borrowed; NULL: none */
+struct live *policy_live(const struct policy *p);               /* borrowed */
+const struct canary *policy_canary(const struct policy *p);     /* NULL: none */
+struct bandit *policy_bandit(const struct policy *p);           /* borrowed; NULL: none */
 unsigned policy_bandit_arm(const struct policy *p, unsigned i); /* arm of the bandit's i-th */
-int64_t policy_reward_window_ms(const struct policy *p); /* 0: none */
+int64_t policy_reward_window_ms(const struct policy *p);        /* 0: none */
 /* JSON text of the holdout's outputs; NULL: none. */
 const char *policy_holdout_outputs(const struct policy *p);
 /* True when every request goes to arm 0 and is mirrored nowhere: nothing needs to be chosen. */
@@ -66,11 +66,11 @@ struct policy_request {
 };
 
 enum choice_reason {
-    REASON_ONLY,     /* there is one arm */
-    REASON_WEIGHT,   /* by chance */
-    REASON_KEY,      /* by the key's hash */
-    REASON_MISSING,  /* the request has no key */
-    REASON_FORCED,   /* the caller named it */
+    REASON_ONLY,    /* there is one arm */
+    REASON_WEIGHT,  /* by chance */
+    REASON_KEY,     /* by the key's hash */
+    REASON_MISSING, /* the request has no key */
+    REASON_FORCED,  /* the caller named it */
     REASON_RULE,
     REASON_HOLDOUT,
     REASON_SCHEDULE, /* a window's arm or weights */
@@ -91,10 +91,10 @@ enum choice_result {
 struct choice {
     unsigned arm;
     enum choice_reason reason;
-    unsigned rule;      /* number of the rule or window that decided, from 0 */
-    bool constant;      /* the holdout's outputs are the answer; arm is without meaning */
-    bool bandit;        /* the bandit decided: tell policy_played, then the reward */
-    unsigned context;   /* of the bandit */
+    unsigned rule;    /* number of the rule or window that decided, from 0 */
+    bool constant;    /* the holdout's outputs are the answer; arm is without meaning */
+    bool bandit;      /* the bandit decided: tell policy_played, then the reward */
+    unsigned context; /* of the bandit */
     unsigned nshadows;
     unsigned char shadows[POLICY_SHADOWS_MAX]; /* arms other than the one that answers */
 };

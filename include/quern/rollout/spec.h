@@ -77,7 +77,7 @@ struct window_spec {
 struct rollout_spec {
     struct opt_bool force; /* a caller may name the arm (X-Quern-Arm …); true when absent */
     struct split_spec *split;
-    struct list rules;   /* rule_spec */
+    struct list rules; /* rule_spec */
     struct holdout_spec *holdout;
     struct list shadows; /* shadow_spec */
     struct bandit_spec *bandit;

@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "quern/rollout/live.h"
+
+#include <math.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+
+#include "quern/base/arena.h"
+#include "quern/base/str.h"
+#include "quern/rollout/bandit.h"
+
+struct named_arm {
+    char *name;
+    struct arm_stats stats;
+};
+
+struct live {
+    _Atomic unsigned refs;
+    _Atomic double canary;
+    pthread_mutex_t lock; /* of what follows */
+    struct named_arm **arms;
+    size_t n;
+    struct bandit *bandit;
+};
+
+struct live *live_new(void) {
+    struct live *l = mem_alloc(sizeof *l);
+    atomic_init(&l->refs, 1);
+    atomic_init(&l->canary, (double)NAN);
+    pthread_mutex_init(&l->lock, NULL);
+    return l;
+}
+
+struct live *live_ref(struct live *l) {
+    if (l)
+        atomic_fetch_add_explicit(&l->refs, 1, memory_order_relaxed);
+    return l;
+}
+
+void live_unref(struct live *l) {
+    if (!l || atomic_fetch_sub_explicit(&l->refs, 1, memory_order_acq_rel) != 1)
+        return;
+    for (size_t i = 0; i < l->n; i++) {
+        free(l->arms[i]->name);
+        free(l->arms[i]);
+    }
+    free(l->arms);
+    bandit_unref(l->bandit);
+    pthread_mutex_destroy(&l->lock);
+    free(l);
+}
+
+struct arm_stats *live_arm(struct live *l, const char *name) {
+    pthread_mutex_lock(&l->lock);
+    if (l->n == LIVE_ARMS_MAX)
+        name = "other";
+    struct named_arm *found = NULL;
+    for (size_t i = 0; i < l->n && !found; i++)
+        if (str_eq(l->arms[i]->name, name))
+            found = l->arms[i];
+    if (!found && l->n == LIVE_ARMS_MAX) {
+        found = l->arms[l->n - 1];
+    } else if (!found) {
+        /* Each arm has its own memory: what was handed out never moves. */
+        l->arms = mem_realloc(l->arms, (l->n + 1) * sizeof *l->arms);
+        found = l->arms[l->n] = mem_alloc(sizeof *found);
+        found->name = mem_strdup(l->n + 1 == LIVE_ARMS_MAX ? "other" : name);
+        l->n++;
+    }
+    pthread_mutex_unlock(&l->lock);
+    return &found->stats;
+}
+
+struct arm_stats *live_arm_at(struct live *l, size_t i, const char **name) {
+    pthread_mutex_lock(&l->lock);
+    struct named_arm *arm = i < l->n ? l->arms[i] : NULL;
+    pthread_mutex_unlock(&l->lock);
+    if (!arm)
+        return NULL;
+    *name = arm->name;
+    return &arm->stats;
+}
+
+double live_canary(const struct live *l) {
+    return atomic_load_explicit(&l->canary, memory_order_relaxed);
+}
+
+void live_canary_set(struct live *l, double percent) {
+    atomic_store_explicit(&l->canary, percent, memory_order_relaxed);
+}
+
+struct bandit *live_bandit(struct live *l) {
+    pthread_mutex_lock(&l->lock);
+    struct bandit *b = bandit_ref(l->bandit);
+    pthread_mutex_unlock(&l->lock);
+    return b;
+}
+
+void live_bandit_set(struct live *l, struct bandit *b) {
+    pthread_mutex_lock(&l->lock);
+    struct bandit *old = l->bandit;
+    l->bandit = bandit_ref(b);
+    pthread_mutex_unlock(&l->lock);
+    bandit_unref(old);
+}
