@@ -31,6 +31,7 @@
 #include "quern/net/net.h"
 #include "quern/onnx/onnx.h"
 #include "quern/pipeline/pipeline.h"
+#include "quern/prediction/prediction.h"
 #include "quern/registry/registry.h"
 #include "quern/serving/serving.h"
 #include "quern/trace/trace.h"
@@ -286,6 +287,14 @@ static int start_rooms(struct config *c, struct buf *error) {
     if (page_open(config_str(c, CONFIG_PAGE), error) != 0) {
         return -1;
     }
+    struct prediction_options predictions = {.lanes = house.lanes,
+                                             .data = house.data,
+                                             .ring_bytes =
+                                                 (uint64_t)config_int(c, CONFIG_PREDICTION_RING),
+                                             .sweep_ms = config_int(c, CONFIG_PREDICTION_SWEEP_MS)};
+    if (prediction_start(&predictions, error) != 0) {
+        return -1;
+    }
     open_onnx(c);
     struct serving_options serving = {.lanes = house.lanes,
                                       .data = house.data,
@@ -411,6 +420,7 @@ void house_stop(void) {
     if (house.endpoints) {
         serving_stop();
     }
+    prediction_stop();
     webhook_stop();
     if (house.lanes) {
         lanes_stop(house.lanes);

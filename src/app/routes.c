@@ -10,6 +10,7 @@
 #include "quern/graphql/graphql.h"
 #include "quern/lineage/lineage.h"
 #include "quern/pipeline/pipeline.h"
+#include "quern/prediction/prediction.h"
 #include "quern/registry/registry.h"
 #include "quern/serving/serving.h"
 #include "quern/trace/trace.h"
@@ -23,7 +24,7 @@ static const struct route_list *const rooms[] = {
     &upload_routes,     &grant_routes,    &lineage_routes,    &tracking_routes,  &trace_routes,
     &assessment_routes, &registry_routes, &pipeline_routes,   &serving_routes,   &graphql_routes,
     &dataset_routes,    &scorer_routes,   &issue_routes,      &side_door_routes, &webhook_routes,
-    &trash_routes,      &quota_routes,
+    &trash_routes,      &quota_routes,    &prediction_routes,
 };
 
 const struct route_list *house_routes(void) {

@@ -11,8 +11,8 @@ import subprocess
 import sys
 
 ROOMS = ["access", "artifact", "lineage", "tracking", "trace", "registry", "trash", "webhook",
-         "genai", "graphql", "transfer", "pipeline", "serving"]
-PIPES = ["db", "http", "process", "net", "git", "crypto", "onnx", "schedule"]
+         "genai", "graphql", "transfer", "pipeline", "prediction", "serving"]
+PIPES = ["db", "http", "process", "net", "git", "crypto", "onnx", "duck", "schedule"]
 GROUND = ["base", "core", "json", "metric", "config"]
 
 SEES = {"base": set(), "core": {"base"}}
@@ -35,8 +35,8 @@ DOORS = [
     (r"yaml\.h", {"pipeline", "serving", "transfer", "app"}),  # definitions, MLmodel, mlruns
     (r"curl/.*", {"net", "app"}),
     (r"zlib\.h", {"http", "trace"}),
-    (r"zstd\.h", {"http"}),
-    (r"dlfcn\.h", {"onnx", "http"}),
+    (r"zstd\.h", {"http", "prediction"}),
+    (r"dlfcn\.h", {"onnx", "duck", "http"}),
     # Trees travel through shapes (T_JSON), so those above json may look into them.
     (r"jansson\.h", set(SEES) - {"base", "core", "metric", "config", "db", "git", "crypto"}),
 ]
