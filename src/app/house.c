@@ -24,6 +24,7 @@
 #include "quern/base/str.h"
 #include "quern/config/config.h"
 #include "quern/db/db.h"
+#include "quern/duck/duck.h"
 #include "quern/genai/genai.h"
 #include "quern/http/server.h"
 #include "quern/lane/lane.h"
@@ -188,6 +189,20 @@ static void open_onnx(const struct config *c) {
     buf_free(&error);
 }
 
+static void open_duck(const struct config *c) {
+    char near[PATH_MAX];
+    snprintf(near, sizeof near, "%s/lib/libduckdb.so", dir_path(house.data));
+    const char *const more[] = {near, "libduckdb.so", NULL};
+    struct buf error = {0};
+    if (duck_open(config_str(c, CONFIG_DUCK_LIB), more, &error) == 0) {
+        log_info("duck.open", "DuckDB %s from %s", duck_version(), duck_path());
+    } else {
+        log_info("duck.missing", "no DuckDB, Parquet files are neither read nor written: %s",
+                 error.data ? error.data : "");
+    }
+    buf_free(&error);
+}
+
 static int start_store(struct config *c, int listen_fd, struct buf *error) {
     int rc = dir_open(config_str(c, CONFIG_DATA), true, &house.data);
     if (rc != 0) {
@@ -296,6 +311,7 @@ static int start_rooms(struct config *c, struct buf *error) {
         return -1;
     }
     open_onnx(c);
+    open_duck(c);
     struct serving_options serving = {.lanes = house.lanes,
                                       .data = house.data,
                                       .self_exe = house.self_exe,
