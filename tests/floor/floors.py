@@ -11,7 +11,8 @@ import subprocess
 import sys
 
 ROOMS = ["access", "artifact", "lineage", "tracking", "trace", "registry", "trash", "webhook",
-         "genai", "graphql", "transfer", "pipeline", "prediction", "serving"]
+         "genai", "graphql", "transfer", "pipeline", "rollout", "prediction",
+         "serving"]
 PIPES = ["db", "http", "process", "net", "git", "crypto", "onnx", "duck", "schedule"]
 GROUND = ["base", "core", "json", "metric", "config"]
 
