@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "doors.h"
+#include "json_scan.h"
 #include "model.h"
 #include "oip_print.h"
 #include "oip_scan.h"
@@ -10,6 +11,7 @@
 #include "quern/base/clock.h"
 #include "quern/base/str.h"
 #include "quern/core/ctx.h"
+#include "tensor_print.h"
 
 struct oip_call {
     struct request q; /* first: bind gets it */
@@ -62,6 +64,42 @@ static int bind(struct ctx *c, struct request *q, const struct model *m, struct 
     return rc;
 }
 
+/* Text of the first element of an input. */
+static const char *field(struct ctx *c, const struct request *q, const char *name) {
+    const struct oip_call *call = (const struct oip_call *)q;
+    for (size_t i = 0; i < call->oip.ninputs; i++) {
+        const struct tensor *t = &call->oip.inputs[i];
+        if (strcmp(t->name, name) != 0 || !t->count || !t->data)
+            continue;
+        if (t->dtype == DT_BYTES) {
+            struct bytes first = *(const struct bytes *)t->data;
+            return arena_strndup(c->arena, first.data, first.len);
+        }
+        struct text o;
+        text_init(&o, c->arena, 32);
+        text_element(&o, t, 0);
+        return arena_strndup(c->arena, o.data, o.len);
+    }
+    return NULL;
+}
+
+static const char *parameter(struct ctx *c, const struct request *q, const char *name) {
+    const struct oip_parameters *p = &((const struct oip_call *)q)->oip.parameters;
+    for (size_t i = 0; i < p->n; i++)
+        if (bytes_eq(p->items[i].key, name))
+            return arena_strndup(c->arena, p->items[i].text.data, p->items[i].text.len);
+    return NULL;
+}
+
+/* The parameter `timeout` may shorten the time that a request has, not lengthen it. */
+static void bound_time(struct ctx *c, uint64_t timeout_us) {
+    if (timeout_us == 0 || timeout_us > INT64_MAX / 2000)
+        return;
+    int64_t until = clock_mono_ns() + (int64_t)timeout_us * 1000;
+    if (c->deadline_ns == 0 || until < c->deadline_ns)
+        c->deadline_ns = until;
+}
+
 static int read_request(struct ctx *c, struct oip_call *call) {
     const char *header = ctx_header(c, "inference-header-content-length");
     uint64_t json = c->body_len;
@@ -78,6 +116,7 @@ static int read_request(struct ctx *c, struct oip_call *call) {
     call->q.wanted = call->oip.wanted;
     call->q.rows =
         call->oip.ninputs && call->oip.inputs[0].rank ? (size_t)call->oip.inputs[0].shape[0] : 1;
+    bound_time(c, call->oip.parameters.timeout_us);
     return rc;
 }
 
@@ -95,7 +134,8 @@ static int infer(struct ctx *c, const struct entry *e, struct oip_call *call, st
 int oip_infer(struct ctx *c, const void *in_, void *out) {
     const struct oip_model_in *in = in_;
     const struct entry *e = NULL;
-    struct oip_call call = {.q = {.version = in->version, .bind = bind}};
+    struct oip_call call = {
+        .q = {.version = in->version, .bind = bind, .field = field, .parameter = parameter}};
     struct answer a = {0};
     int64_t began = clock_mono_ns();
     (void)out;

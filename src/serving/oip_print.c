@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "oip_classify.h"
 #include "quern/base/arena.h"
 #include "quern/core/ctx.h"
 #include "tensor_print.h"
@@ -45,14 +46,24 @@ static void put_labels(struct text *o, const struct tensor *t) {
     text_string(o, list.data, list.len);
 }
 
-static bool is_raw(const struct oip_request *q, const struct tensor *t) {
+/* How this output was asked for. A sequence's tensors NAME_0, NAME_1, ... are asked for as NAME. */
+static struct oip_output asked(const struct oip_request *q, const struct tensor *t) {
+    struct oip_output o = {.form = OIP_FORM_UNSAID};
     for (size_t i = 0; i < q->nwanted; i++) {
         size_t n = strlen(q->wanted[i]);
-        bool same = strncmp(t->name, q->wanted[i], n) == 0 && (!t->name[n] || t->name[n] == '_');
-        if (same && q->wanted_form[i] != OIP_FORM_UNSAID)
-            return q->wanted_form[i] == OIP_FORM_BINARY;
+        if (strncmp(t->name, q->wanted[i], n) == 0 && (!t->name[n] || t->name[n] == '_')) {
+            o = q->outputs[i];
+            if (!t->name[n])
+                break;
+        }
     }
-    return q->binary;
+    if (o.form == OIP_FORM_UNSAID)
+        o.form = q->binary ? OIP_FORM_BINARY : OIP_FORM_JSON;
+    return o;
+}
+
+static bool is_raw(const struct oip_request *q, const struct tensor *t) {
+    return asked(q, t).form == OIP_FORM_BINARY;
 }
 
 static int put_output(struct ctx *c, struct text *o, const struct tensor *t, bool raw) {
@@ -88,6 +99,12 @@ static int put_output(struct ctx *c, struct text *o, const struct tensor *t, boo
 int oip_print(struct ctx *c, const struct oip_request *q, const struct oip_answer *a) {
     struct text o;
     bool any_raw = false;
+    for (size_t i = 0; i < a->n; i++) {
+        struct oip_output how = asked(q, &a->outputs[i]);
+        int rc = how.classes ? oip_classify(c, how.classes, &a->outputs[i]) : 0;
+        if (rc < 0)
+            return rc;
+    }
     text_init(&o, c->arena, 512);
     text_puts(&o, "{\"model_name\":");
     text_string(&o, a->model_name, strlen(a->model_name));

@@ -11,7 +11,7 @@ struct text;
 
 struct oip_answer {
     const char *model_name, *model_version;
-    const struct tensor *outputs;
+    struct tensor *outputs; /* replaced where classes are asked for */
     size_t n;
 };
 /* Puts the answer into the context's reply. */

@@ -5,6 +5,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base64_text.h"
 #include "json_scan.h"
 #include "quern/base/arena.h"
 #include "quern/core/ctx.h"
@@ -16,7 +17,7 @@
 struct input {
     struct tensor t;
     bool has_name, has_shape, has_type, has_data, has_raw;
-    bool filled;
+    bool filled, base64;
     uint64_t raw_size;
     struct scan data; /* cursor at the data, when not yet filled */
 };
@@ -236,6 +237,17 @@ int oip_raw(struct ctx *c, struct tensor *t, const char *raw, size_t n) {
     return 0;
 }
 
+/* Texts that an input's content_type says are base64. */
+static int decode_base64(struct ctx *c, struct tensor *t) {
+    struct bytes *items = t->data;
+    for (size_t i = 0; i < t->count; i++)
+        if (base64_bytes(c->arena, items[i], &items[i]) < 0)
+            return fail_field(c, ERR_INVALID, t->name,
+                              "input '%s': element %zu is not base64, as its content_type says",
+                              t->name, i);
+    return 0;
+}
+
 /* ---- members ---- */
 
 static int scan_shape(struct scan *s, struct tensor *t) {
@@ -285,43 +297,6 @@ static int scan_type(struct scan *s, struct tensor *t) {
     return rc;
 }
 
-struct parameters {
-    bool has_size, has_binary, binary, has_output, output;
-    uint64_t size;
-};
-
-static int scan_parameters(struct scan *s, struct parameters *out) {
-    *out = (struct parameters){0};
-    if (scan_peek(s) == 'n')
-        return scan_null(s);
-    int rc = scan_enter(s, '{');
-    for (bool first = true; rc == 0 && (rc = scan_more(s, '}', &first)) > 0;) {
-        struct bytes key;
-        struct number n;
-        rc = scan_key(s, &key);
-        if (rc < 0)
-            return rc;
-        if (bytes_eq(key, "binary_data_size")) {
-            rc = scan_number(s, &n);
-            if (rc == 0 && number_store(&n, DT_UINT64, true, &out->size))
-                rc = fail(s->c, ERR_INVALID, "parameter binary_data_size is no number of bytes");
-            out->has_size = true;
-        } else if (bytes_eq(key, "binary_data")) {
-            rc = scan_bool(s, &out->binary);
-            out->has_binary = true;
-        } else if (bytes_eq(key, "binary_data_output")) {
-            rc = scan_bool(s, &out->output);
-            out->has_output = true;
-        } else if (bytes_eq(key, "classification")) {
-            rc = fail(s->c, ERR_INVALID,
-                      "parameter classification is not offered; ask for the output itself");
-        } else {
-            rc = scan_skip(s);
-        }
-    }
-    return rc;
-}
-
 static int twice(struct scan *s, const char *what, const char *member) {
     return fail_field(s->c, ERR_INVALID, member, "%s: member %s stands there twice", what, member);
 }
@@ -329,7 +304,7 @@ static int twice(struct scan *s, const char *what, const char *member) {
 static int scan_input_member(struct scan *s, struct input *in, struct bytes key) {
     struct tensor *t = &in->t;
     struct bytes text;
-    struct parameters p;
+    struct oip_parameters p;
     int rc = 0;
     if (bytes_eq(key, "name")) {
         if (in->has_name)
@@ -361,9 +336,10 @@ static int scan_input_member(struct scan *s, struct input *in, struct bytes key)
         in->data = *s;
         rc = scan_skip(s);
     } else if (bytes_eq(key, "parameters")) {
-        rc = scan_parameters(s, &p);
+        rc = oip_parameters_scan(s, &p);
         in->has_raw = in->has_raw || p.has_size;
         in->raw_size = p.size;
+        in->base64 = p.base64;
     } else {
         rc = scan_skip(s);
     }
@@ -408,6 +384,8 @@ static int scan_input(struct scan *s, size_t index, const char **raw, size_t *nr
     } else if (!in.filled) {
         rc = scan_data(&in.data, &in.t);
     }
+    if (rc == 0 && in.base64 && in.t.dtype == DT_BYTES && in.has_data)
+        rc = decode_base64(s->c, &in.t);
     *out = in.t;
     return rc;
 }
@@ -432,12 +410,12 @@ static int scan_inputs(struct scan *s, const char **raw, size_t *nraw, struct oi
     return rc;
 }
 
-static int scan_output(struct scan *s, const char **name, enum oip_form *form) {
+static int scan_output(struct scan *s, const char **name, struct oip_output *out) {
     bool has_name = false;
     int rc = scan_enter(s, '{');
     for (bool first = true; rc == 0 && (rc = scan_more(s, '}', &first)) > 0;) {
         struct bytes key, text;
-        struct parameters p;
+        struct oip_parameters p;
         rc = scan_key(s, &key);
         if (rc < 0)
             return rc;
@@ -447,9 +425,10 @@ static int scan_output(struct scan *s, const char **name, enum oip_form *form) {
                 rc = scan_text(s, text, name);
             has_name = true;
         } else if (bytes_eq(key, "parameters")) {
-            rc = scan_parameters(s, &p);
+            rc = oip_parameters_scan(s, &p);
             if (p.has_binary)
-                *form = p.binary ? OIP_FORM_BINARY : OIP_FORM_JSON;
+                out->form = p.binary ? OIP_FORM_BINARY : OIP_FORM_JSON;
+            out->classes = p.classes;
         } else {
             rc = scan_skip(s);
         }
@@ -464,19 +443,19 @@ static int scan_outputs(struct scan *s, struct oip_request *out) {
         return scan_null(s);
     size_t cap = 4;
     out->wanted = ARENA_ARRAY(s->c->arena, const char *, cap + 1);
-    out->wanted_form = ARENA_ARRAY(s->c->arena, enum oip_form, cap);
+    out->outputs = ARENA_ARRAY(s->c->arena, struct oip_output, cap);
     int rc = scan_enter(s, '[');
     for (bool first = true; rc == 0 && (rc = scan_more(s, ']', &first)) > 0; out->nwanted++) {
         if (out->nwanted == cap) {
             cap *= 2;
             const char **names = ARENA_ARRAY(s->c->arena, const char *, cap + 1);
-            enum oip_form *forms = ARENA_ARRAY(s->c->arena, enum oip_form, cap);
+            struct oip_output *outputs = ARENA_ARRAY(s->c->arena, struct oip_output, cap);
             memcpy(names, out->wanted, out->nwanted * sizeof *names);
-            memcpy(forms, out->wanted_form, out->nwanted * sizeof *forms);
+            memcpy(outputs, out->outputs, out->nwanted * sizeof *outputs);
             out->wanted = names;
-            out->wanted_form = forms;
+            out->outputs = outputs;
         }
-        rc = scan_output(s, &out->wanted[out->nwanted], &out->wanted_form[out->nwanted]);
+        rc = scan_output(s, &out->wanted[out->nwanted], &out->outputs[out->nwanted]);
     }
     if (out->nwanted == 0)
         out->wanted = NULL; /* an empty list asks for all, as no list does */
@@ -499,7 +478,6 @@ int oip_scan(struct ctx *c, const char *json, size_t n, const char *raw, size_t 
     int rc = scan_enter(&s, '{');
     for (bool first = true; rc == 0 && (rc = scan_more(&s, '}', &first)) > 0;) {
         struct bytes key;
-        struct parameters p;
         rc = scan_key(&s, &key);
         if (rc < 0)
             return rc;
@@ -513,8 +491,8 @@ int oip_scan(struct ctx *c, const char *json, size_t n, const char *raw, size_t 
         } else if (bytes_eq(key, "id")) {
             rc = want_string(&s, "the request", "id", &out->id);
         } else if (bytes_eq(key, "parameters")) {
-            rc = scan_parameters(&s, &p);
-            out->binary = p.has_output && p.output;
+            rc = oip_parameters_scan(&s, &out->parameters);
+            out->binary = out->parameters.has_output && out->parameters.output;
         } else {
             rc = scan_skip(&s);
         }

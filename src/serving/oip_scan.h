@@ -6,20 +6,28 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "oip_parameters.h"
 #include "quern/onnx/tensor.h"
 
 struct ctx;
 
 enum oip_form { OIP_FORM_UNSAID, OIP_FORM_JSON, OIP_FORM_BINARY };
 
+/* How an output is asked for. */
+struct oip_output {
+    enum oip_form form;
+    uint64_t classes; /* the best so many classes as texts (classification); 0: the output itself */
+};
+
 struct oip_request {
     struct bytes id; /* data NULL when absent */
     struct tensor *inputs;
     size_t ninputs;
-    const char **wanted; /* NULL-terminated names, NULL when all outputs are wanted */
-    enum oip_form *wanted_form;
+    const char **wanted;        /* NULL-terminated names, NULL when all outputs are wanted */
+    struct oip_output *outputs; /* of the wanted ones */
     size_t nwanted;
     bool binary; /* for outputs that do not say */
+    struct oip_parameters parameters;
 };
 
 /* `json` is the JSON part, `raw` the bytes behind it (binary tensor extension; may be empty).

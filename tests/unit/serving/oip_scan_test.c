@@ -146,10 +146,10 @@ static const struct {
     {X("\"shape\":[1],\"datatype\":\"FP32\",\"data\":[1],\"parameters\":{\"binary_data_size\":4}"),
      "both data"},
     {X("\"shape\":[1],\"datatype\":\"FP32\",\"parameters\":{\"binary_data_size\":-4}"),
-     "no number of bytes"},
+     "binary_data_size must be a whole number"},
     {"{\"inputs\":[],\"outputs\":[{}]}", "has no name"},
     {"{\"inputs\":[],\"outputs\":[{\"name\":5}]}", "name is a number"},
-    {"{\"inputs\":[],\"outputs\":[{\"name\":\"y\",\"parameters\":{\"classification\":3}}]}",
+    {"{\"inputs\":[],\"outputs\":[{\"name\":\"y\",\"parameters\":{\"classification\":true}}]}",
      "classification"},
     {"{\"inputs\":[{\"name\":\"a\\u0000b\"}]}", "NUL"},
 };
@@ -240,7 +240,7 @@ static void binary(void) {
     float f[2] = {1.5f, -2};
     CHECK_INT(raw(&c, RAW("FP32", "[2]", "8"), (const char *)f, 8, &q), 0);
     CHECK(memcmp(q.inputs[0].data, f, 8) == 0);
-    CHECK(q.binary && q.nwanted == 1 && q.wanted_form[0] == OIP_FORM_JSON);
+    CHECK(q.binary && q.nwanted == 1 && q.outputs[0].form == OIP_FORM_JSON);
     CHECK_STR(q.wanted[0], "y");
     ctx_end(&c);
     CHECK_INT(raw(&c, RAW("BYTES", "[2]", "11"), "\2\0\0\0ab\1\0\0\0z", 11, &q), 0);
@@ -273,7 +273,88 @@ static void binary(void) {
     }
 }
 
+static const char *custom(const struct oip_parameters *p, const char *key) {
+    static char text[64];
+    for (size_t i = 0; i < p->n; i++)
+        if (p->items[i].key.len == strlen(key) &&
+            memcmp(p->items[i].key.data, key, strlen(key)) == 0) {
+            snprintf(text, sizeof(text), "%.*s", (int)p->items[i].text.len, p->items[i].text.data);
+            return text;
+        }
+    return "(none)";
+}
+
+static void parameters(void) {
+    struct ctx c;
+    struct oip_request q;
+    CHECK_INT(
+        scan(&c,
+             "{\"inputs\":[],\"parameters\":{\"timeout\":1500,\"priority\":2,\"sequence_id\":0,"
+             "\"sequence_start\":true,\"sequence_end\":false,\"headers\":{\"a\":1},\"user\":"
+             "\"u\\\"1\",\"age\":-4.50,\"vip\":true,\"none\":null},\"outputs\":[{\"name\":\"y\","
+             "\"parameters\":{\"classification\":3,\"binary_data\":true}}]}",
+             &q),
+        0);
+    CHECK_INT(q.parameters.timeout_us, 1500);
+    CHECK_INT(q.parameters.n, 3);
+    CHECK_STR(custom(&q.parameters, "user"), "u\"1");
+    CHECK_STR(custom(&q.parameters, "age"), "-4.50");
+    CHECK_STR(custom(&q.parameters, "vip"), "true");
+    CHECK_STR(custom(&q.parameters, "priority"), "(none)");
+    CHECK(q.nwanted == 1 && q.outputs[0].classes == 3 && q.outputs[0].form == OIP_FORM_BINARY);
+    ctx_end(&c);
+    static const struct {
+        const char *member, *says;
+    } rows[] = {
+        {"\"timeout\":-1", "timeout must be a whole number"},
+        {"\"timeout\":\"soon\"", "timeout is a string"},
+        {"\"priority\":1.5", "priority must be a whole number"},
+        {"\"sequence_start\":1", "sequence_start is a number"},
+        {"\"sequence_id\":true", "sequence_id is a boolean"},
+        {"\"binary_data_output\":\"yes\"", "binary_data_output is a string"},
+        {"\"timeout\":1e400", "timeout must be a whole number"},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        char text[200];
+        snprintf(text, sizeof(text), "{\"inputs\":[],\"parameters\":{%s}}", rows[i].member);
+        CHECK_INT(scan(&c, text, &q), -ERR_INVALID);
+        CHECK_HAS(c.err.message, rows[i].says);
+        ctx_end(&c);
+    }
+}
+
+/* Texts whose content_type says that they are base64. */
+static void base64(void) {
+#define B64(data)                                                                                  \
+    X("\"shape\":[1],\"datatype\":\"BYTES\",\"parameters\":{\"content_type\":\"base64\"},"         \
+      "\"data\":[\"" data "\"]")
+    static const struct {
+        const char *text, *bytes;
+        size_t n;
+    } rows[] = {{B64("aGk="), "hi", 2},       {B64("aGk"), "hi", 2},
+                {B64("aG\\nk=\\n"), "hi", 2}, {B64(""), "", 0},
+                {B64("AP8="), "\0\xff", 2},   {B64("a"), NULL, 0},
+                {B64("aGk=="), NULL, 0},      {B64("aGl="), NULL, 0},
+                {B64("a*k="), NULL, 0},       {B64("aG\\u0000k="), NULL, 0}};
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct ctx c;
+        struct oip_request q;
+        int rc = scan(&c, rows[i].text, &q);
+        CHECK_INT(rc, rows[i].bytes ? 0 : -ERR_INVALID);
+        if (rc == 0 && rows[i].bytes) {
+            const struct bytes *b = q.inputs[0].data;
+            CHECK_INT(b->len, rows[i].n);
+            CHECK(b->len == rows[i].n && memcmp(b->data, rows[i].bytes, b->len) == 0);
+        } else if (rc < 0) {
+            CHECK_HAS(c.err.message, "not base64");
+        }
+        ctx_end(&c);
+    }
+}
+
 int main(void) {
+    RUN(parameters);
+    RUN(base64);
     RUN(valid);
     RUN(invalid);
     RUN(cut_short);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "check.h"
+#include "oip_classify.h"
 #include "oip_print.h"
 #include "quern/base/arena.h"
 #include "quern/core/ctx.h"
@@ -129,7 +130,54 @@ static void answers(void) {
     ctx_end(&c);
 }
 
+/* The best classes of each row; ties by index, NaN last. */
+static void classified(void) {
+    static const char *const names[] = {"cat", "dog", "eel"};
+    float f[] = {0.25f, 0.5f, 0.25f, NAN, -1, 7};
+    struct tensor t = {.name = "y",
+                       .dtype = DT_FP32,
+                       .rank = 2,
+                       .shape = {2, 3},
+                       .count = 6,
+                       .data = f,
+                       .classes = names};
+    const struct {
+        uint64_t k;
+        const char *text;
+    } rows[] = {
+        {1, "[\"0.5:1:dog\",\"7.0:2:eel\"]"},
+        {2, "[\"0.5:1:dog\",\"0.25:0:cat\",\"7.0:2:eel\",\"-1.0:1:dog\"]"},
+        {99, "[\"0.5:1:dog\",\"0.25:0:cat\",\"0.25:2:eel\",\"7.0:2:eel\",\"-1.0:1:dog\","
+             "\"null:0:cat\"]"},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct ctx c;
+        struct text o;
+        ctx_begin(&c);
+        struct tensor copy = t;
+        CHECK_INT(oip_classify(&c, rows[i].k, &copy), 0);
+        CHECK_INT(copy.dtype, DT_BYTES);
+        CHECK_INT(copy.shape[1], rows[i].k < 3 ? (int64_t)rows[i].k : 3);
+        text_init(&o, c.arena, 8);
+        text_flat(&o, &copy);
+        CHECK_STR(done(&o), rows[i].text);
+        ctx_end(&c);
+    }
+    struct ctx c;
+    ctx_begin(&c);
+    struct bytes text = {"a", 1};
+    struct tensor texts = {
+        .name = "s", .dtype = DT_BYTES, .rank = 1, .shape = {1}, .count = 1, .data = &text};
+    CHECK_INT(oip_classify(&c, 1, &texts), -ERR_INVALID);
+    int64_t i = 3;
+    struct tensor empty = {.name = "e", .dtype = DT_INT64, .rank = 2, .shape = {0, 4}, .data = &i};
+    CHECK_INT(oip_classify(&c, 2, &empty), 0);
+    CHECK_INT(empty.count, 0);
+    ctx_end(&c);
+}
+
 int main(void) {
+    RUN(classified);
     RUN(values);
     RUN(nested);
     RUN(answers);
