@@ -24,6 +24,20 @@ int door_find(struct ctx *c, const struct snapshot *s, const char *name, const s
     return 0;
 }
 
+static void tally(const struct ctx *c, const struct entry_arm *a, const struct answer *answer,
+                  int rc, size_t rows, int64_t began, int64_t now) {
+    struct tally *t = &a->live->tally;
+    tally_add(t, rc < 0 ? PHASE_FAIL : PHASE_SUCCESS, now - began);
+    atomic_store_explicit(&t->last_ms, c->now_ms, memory_order_relaxed);
+    if (rc < 0 || !answer->ran_ns || !answer->model) /* no model answered */
+        return;
+    tally_add(t, PHASE_QUEUE, 0);
+    tally_add(t, PHASE_INPUT, answer->run_ns - began);
+    tally_add(t, PHASE_INFER, answer->ran_ns - answer->run_ns);
+    tally_add(t, PHASE_OUTPUT, now - answer->ran_ns);
+    tally_batch(t, rows, answer->ran_ns - answer->run_ns);
+}
+
 void door_count(const struct ctx *c, const struct entry *e, const struct answer *answer, int rc,
                 size_t rows, int64_t began_ns) {
     if (!e)
@@ -34,9 +48,11 @@ void door_count(const struct ctx *c, const struct entry *e, const struct answer 
                      : c->err.code == ERR_UNPROCESSABLE || err_row(c->err.code)->status >= 500
                          ? OUTCOME_FAILED
                          : OUTCOME_INVALID;
+    int64_t now = clock_mono_ns();
     metric_cell_add(a->outcomes[o], 1);
+    tally(c, a, answer, rc, rows, began_ns, now);
     if (rc < 0)
         return;
     metric_cell_add(a->rows, (double)rows);
-    metric_cell_observe(a->seconds, (double)(clock_mono_ns() - began_ns) / 1e9);
+    metric_cell_observe(a->seconds, (double)(now - began_ns) / 1e9);
 }

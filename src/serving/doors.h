@@ -17,8 +17,8 @@ extern const struct shape shape_oip_model, shape_oip_version; /* struct oip_mode
 struct oip_model_in {
     const char *model, *version; /* version NULL on paths without one */
 };
-route_fn oip_server, oip_live, oip_ready, oip_models, oip_model_ready, oip_metadata, oip_index,
-    oip_infer;
+route_fn oip_server, oip_live, oip_ready, oip_models, oip_model_ready, oip_metadata, oip_config,
+    oip_stats, oip_index, oip_load, oip_unload, oip_infer;
 
 extern const struct shape shape_scoring_query, shape_scoring_path;
 struct scoring_in {

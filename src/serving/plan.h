@@ -10,6 +10,7 @@
 
 #include "degrade.h"
 #include "spec.h"
+#include "tally.h"
 
 struct arena;
 struct ctx;
@@ -30,6 +31,7 @@ void plan_free(struct plan *p);
 /* What is counted of one arm, from the time its endpoint was made. */
 struct arm_live {
     _Atomic int64_t used_ms; /* wall time of the last prediction, within a second */
+    struct tally tally;
     unsigned refs;
 };
 

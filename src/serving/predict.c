@@ -6,6 +6,7 @@
 #include "model.h"
 #include "plan.h"
 #include "quern/base/arena.h"
+#include "quern/base/clock.h"
 #include "quern/core/ctx.h"
 #include "quern/metric/metric.h"
 #include "snapshot.h"
@@ -70,8 +71,11 @@ int predict_arm(struct ctx *c, const struct entry *e, const struct entry_arm *ar
         return fail(c, ERR_BUSY, "endpoint '%s' is busy, try again", e->name);
     touch(c, arm);
     int rc = q->bind(c, q, m, &in, &nin);
-    if (rc == 0)
+    if (rc == 0) {
+        a->run_ns = clock_mono_ns();
         rc = model_run(c, m, in, nin, q->wanted, &a->outputs, &a->n);
+        a->ran_ns = clock_mono_ns();
+    }
     a->model = m;
     a->version = m->version_text;
     return rc;

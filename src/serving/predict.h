@@ -42,6 +42,7 @@ struct answer {
     const char *reason;          /* why that arm, a word: "only" "weight" "key" ... */
     unsigned degraded;           /* 0, or the number of the chain's step that answered, from 1 */
     enum failure failure;        /* of the chosen arm, when another answered */
+    int64_t run_ns, ran_ns;      /* monotonic: when the last model began and ended; 0: none ran */
 };
 
 /* Between snapshot_enter and snapshot_leave. Puts the header X-Quern-Served-By into the reply.

@@ -9,18 +9,27 @@
 #define MODEL "/v2/models/{model}"
 #define VERSION MODEL "/versions/{version}"
 
-#define OIP_GET(ident, where, shape, who, handler, prose)                                          \
+#define OIP_GET(ident, where, shape, who, handler, prose, waits)                                   \
     {                                                                                              \
         .id = "inference." ident, .method = "GET", .path = (where), .in = (shape), .perm = (who),  \
         .lane = LANE_CALL, .dialect = DIALECT_OIP, .flags = ROUTE_NO_LOG, .fn = (handler),         \
-        .summary = (prose), .divert = divert_oip                                                   \
+        .summary = (prose), waits                                                                  \
     }
+/* Those that need the model wait for it where it is not in memory. */
+#define LOADED .divert = divert_oip
+#define AS_IT_IS .divert = NULL
 #define OIP_POST(ident, where, shape, handler, prose)                                              \
     {                                                                                              \
         .id = "inference." ident, .method = "POST", .path = (where), .in = (shape),                \
         .perm = PERM_READ, .lane = LANE_CALL, .dialect = DIALECT_OIP,                              \
         .flags = ROUTE_RAW_BODY | ROUTE_PACKED | ROUTE_NO_LOG, .fn = (handler),                    \
         .summary = (prose), .divert = divert_oip                                                   \
+    }
+#define OIP_VERB(verb, handler, prose)                                                             \
+    {                                                                                              \
+        .id = "inference." verb, .method = "POST", .path = "/v2/repository/models/{model}/" verb,  \
+        .in = &shape_oip_model, .perm = PERM_WRITE, .lane = LANE_WORK, .dialect = DIALECT_OIP,     \
+        .flags = ROUTE_RAW_BODY | ROUTE_PACKED, .fn = (handler), .summary = (prose)                \
     }
 #define SCORE(ident, where, shape)                                                                 \
     {                                                                                              \
@@ -81,25 +90,40 @@ static const struct route rows[] = {
      .twin = "serving.endpoints.get",
      .summary = "Takes an endpoint away; requests under way are answered."},
 
-    OIP_GET("server", "/v2", NULL, PERM_PUBLIC, oip_server, "Names server and extensions."),
-    OIP_GET("live", "/v2/health/live", NULL, PERM_PUBLIC, oip_live, "Says that the server runs."),
+    OIP_GET("server", "/v2", NULL, PERM_PUBLIC, oip_server, "Names server and extensions.",
+            AS_IT_IS),
+    OIP_GET("live", "/v2/health/live", NULL, PERM_PUBLIC, oip_live, "Says that the server runs.",
+            AS_IT_IS),
     OIP_GET("ready", "/v2/health/ready", NULL, PERM_PUBLIC, oip_ready,
-            "Says whether every endpoint was looked at after the start."),
-    OIP_GET("models", "/v2/models", NULL, PERM_READ, oip_models, "Names the endpoints."),
+            "Says whether every endpoint was looked at after the start.", AS_IT_IS),
+    OIP_GET("models", "/v2/models", NULL, PERM_READ, oip_models, "Names the endpoints.", AS_IT_IS),
     OIP_GET("model", MODEL, &shape_oip_model, PERM_READ, oip_metadata,
-            "Describes inputs and outputs of the model that serves."),
+            "Describes inputs and outputs of the model that serves.", LOADED),
     OIP_GET("version", VERSION, &shape_oip_version, PERM_READ, oip_metadata,
-            "Describes one version, if it is the one that serves."),
+            "Describes one version, if it is the one that serves.", LOADED),
     OIP_GET("model.ready", MODEL "/ready", &shape_oip_model, PERM_READ, oip_model_ready,
-            "Says whether an endpoint answers."),
+            "Says whether an endpoint answers.", AS_IT_IS),
     OIP_GET("version.ready", VERSION "/ready", &shape_oip_version, PERM_READ, oip_model_ready,
-            "Says whether an endpoint answers with that version."),
+            "Says whether an endpoint answers with that version.", LOADED),
+    OIP_GET("config", MODEL "/config", &shape_oip_model, PERM_READ, oip_config,
+            "Shows the configuration of the model that serves, in Triton's form.", LOADED),
+    OIP_GET("version.config", VERSION "/config", &shape_oip_version, PERM_READ, oip_config,
+            "Shows the configuration of one version.", LOADED),
+    OIP_GET("stats", "/v2/models/stats", NULL, PERM_READ, oip_stats,
+            "Counts requests and time of every endpoint's arms.", AS_IT_IS),
+    OIP_GET("model.stats", MODEL "/stats", &shape_oip_model, PERM_READ, oip_stats,
+            "Counts requests and time of an endpoint's arms.", AS_IT_IS),
+    OIP_GET("version.stats", VERSION "/stats", &shape_oip_version, PERM_READ, oip_stats,
+            "Counts requests and time of one version.", AS_IT_IS),
     OIP_POST("infer", MODEL "/infer", &shape_oip_model, oip_infer,
              "Predicts: Open Inference Protocol, JSON or binary tensors."),
     OIP_POST("version.infer", VERSION "/infer", &shape_oip_version, oip_infer,
              "Predicts with one version, if it is the one that serves."),
     OIP_POST("index", "/v2/repository/index", NULL, oip_index,
              "Lists endpoints with state and reason, as model repositories do."),
+    OIP_VERB("load", oip_load, "Brings an endpoint's models into memory."),
+    OIP_VERB("unload", oip_unload,
+             "Takes an endpoint's models out of memory until a load or a PUT."),
 
     SCORE("invocations", "/invocations", &shape_scoring_query),
     SCORE("endpoint", "/endpoints/{endpoint}/invocations", &shape_scoring_path),
