@@ -140,17 +140,10 @@ def compressed(lab):
         assert r.status == 200, (path, r)
 
 
-def repository(lab):
-    """Loading and unloading is the endpoints' business; clients of the extension get told."""
-    for verb in ("load", "unload"):
-        r = lab.server.post(f"/v2/repository/models/plus/{verb}", {})
-        assert r.status in (404, 501) and "error" in r.json, r
-
-
 def main():
     with Server(env={"QUERN_ONNX_LIBRARY": LIBRARY, "QUERN_SERVING_TIMEOUT": "3s"}) as server:
         lab = Lab(server)
-        for step in (deadline, compressed, repository, made_anew, slow_vet):
+        for step in (deadline, compressed, made_anew, slow_vet):
             began = time.monotonic()
             step(lab)
             print(f"ok {step.__name__} ({time.monotonic() - began:.1f} s)", flush=True)

@@ -94,6 +94,49 @@ def client(url):
     wide = triton.InferInput("X", [4], "FP64")
     wide.set_data_from_numpy(half.astype(np.float64))
     refused("input 'X' is FP64; the model wants FP16", lambda: c.infer("halves", [wide]))
+    # Classification: the best of each row as texts.
+    r = c.infer("sums", mixed, outputs=[triton.InferRequestedOutput("S", class_count=2),
+                                        triton.InferRequestedOutput("D", class_count=1, binary_data=False)])
+    best = [[w.decode() if isinstance(w, bytes) else w for w in row] for row in r.as_numpy("S")]
+    want = a + b
+    assert [[float(w.split(":")[0]) for w in row] for row in best] == [sorted(row.tolist(), reverse=True)[:2] for row in want], best
+    assert [[int(w.split(":")[1]) for w in row] for row in best] == np.argsort(-want, axis=1)[:, :2].tolist(), best
+    assert r.as_numpy("D").shape == (2, 1), r.get_response()
+
+    # Parameters of requests, and times in microseconds.
+    r = c.infer("sums", mixed, sequence_id=5, sequence_start=True, sequence_end=True, priority=1, timeout=10_000_000,
+                parameters={"user": "u1", "weight": 0.5, "vip": True})
+    np.testing.assert_array_equal(r.as_numpy("S"), a + b)
+
+    # Compressed both ways, JSON and binary; answers long enough to be worth it.
+    wide_a = np.tile(np.arange(3, dtype=np.float32), (500, 1))
+    for how in ("gzip", "deflate"):
+        for binary in (True, False):
+            ins = [triton.InferInput(n, [500, 3], "FP32") for n in "AB"]
+            for i in ins:
+                i.set_data_from_numpy(wide_a, binary_data=binary)
+            r = c.infer("sums", ins, outputs=[triton.InferRequestedOutput("S", binary_data=binary)],
+                        request_compression_algorithm=how, response_compression_algorithm=how)
+            np.testing.assert_array_equal(r.as_numpy("S"), wide_a * 2)
+
+    config = c.get_model_config("sums")
+    assert config["max_batch_size"] == 0 and config["input"][0]["data_type"] == "TYPE_FP32", config
+    stats = c.get_inference_statistics("sums", "1")["model_stats"][0]
+    assert stats["inference_stats"]["success"]["count"] >= 10 and stats["inference_count"] > 2000, stats
+    assert {m["name"] for m in c.get_inference_statistics()["model_stats"]} >= {"sums", "texts"}
+
+    c.unload_model("halves")
+    assert not c.is_model_ready("halves") and c.is_model_ready("sums")
+    refused("not ready", lambda: c.infer("halves", [i]))
+    c.load_model("halves")
+    assert c.is_model_ready("halves")
+    refused("models come from the registry", lambda: c.load_model("halves", config="{}"))
+    refused("models come from the registry", lambda: c.load_model("halves", config="{}", files={"file:1/model.onnx": b"x"}))
+    refused("no endpoint", lambda: c.load_model("nobody"))
+    refused("nothing at", lambda: c.get_system_shared_memory_status())
+    refused("nothing at", lambda: c.get_trace_settings())
+    refused("nothing at", lambda: c.get_log_settings())
+
     pending = [c.async_infer("sums", mixed) for _ in range(50)]
     for p in pending:
         np.testing.assert_array_equal(p.get_result().as_numpy("S"), a + b)
