@@ -2,6 +2,7 @@
 #include "room.h"
 
 #include "capture.h"
+#include "quern/base/path.h"
 #include "quern/core/ctx.h"
 #include "quern/db/db.h"
 #include "quern/lane/lane.h"
@@ -44,6 +45,7 @@ int prediction_start(const struct prediction_options *o, struct buf *error) {
     lanes = o->lanes;
     data = o->data;
     segment_files(o->data);
+    dir_remove_tree(o->data, "exports"); /* what a crash left */
     ring_bound(o->ring_bytes);
     return recorder_start(room_db(), o->sweep_ms, error);
 }

@@ -3,6 +3,7 @@
 #include "quern/prediction/prediction.h"
 
 #include <fcntl.h>
+#include <glob.h>
 #include <jansson.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -19,6 +20,7 @@
 #include "quern/base/path.h"
 #include "quern/core/ctx.h"
 #include "quern/db/db.h"
+#include "quern/duck/duck.h"
 #include "quern/json/json_in.h"
 #include "quern/json/json_out.h"
 #include "quern/lane/lane.h"
@@ -304,6 +306,122 @@ static void test_feedback(void) {
     prediction_on_reward(NULL);
 }
 
+/* ---- export ---- */
+
+struct export_in {
+    const char *endpoint, *format, *kind;
+    struct opt_i64 from_ms, to_ms;
+};
+
+/* The exported file's bytes in c's arena. */
+static char *export_text(struct ctx *c, const char *format, int want, size_t *n) {
+    struct export_in in = {.endpoint = "x", .format = format};
+    char *text = NULL;
+    int rc = export_api(c, &in, NULL);
+    CHECK_INT(rc, want);
+    if (rc < 0)
+        return NULL;
+    *n = (size_t)c->reply.file_size;
+    text = arena_alloc(c->arena, *n + 1);
+    CHECK_INT(pread(c->reply.fd, text, *n, 0), *n);
+    close(c->reply.fd);
+    c->reply = (struct reply){0};
+    return text;
+}
+
+static bool record_x(const struct prediction_log *log, const char *word, double score,
+                     char id[PREDICTION_ID_SIZE]) {
+    int64_t ages[] = {30, 41};
+    double scores[] = {score, -1.5}, wide[] = {1, 2, 3, 4};
+    struct bytes words[] = {{word, strlen(word)}, {"\xff", 1}};
+    struct tensor in[] = {
+        {.name = "age", .dtype = DT_INT64, .rank = 2, .shape = {2, 1}, .count = 2, .data = ages},
+        {.name = "word", .dtype = DT_BYTES, .rank = 1, .shape = {2}, .count = 2, .data = words}};
+    struct tensor out[] = {
+        {.name = "score", .dtype = DT_FP64, .rank = 1, .shape = {2}, .count = 2, .data = scores},
+        {.name = "wide", .dtype = DT_FP64, .rank = 2, .shape = {2, 2}, .count = 4, .data = wide}};
+    struct prediction_fact f = {.project = 1,
+                                .endpoint = "x",
+                                .model = "m",
+                                .version = 1,
+                                .arm = "main",
+                                .status = 200,
+                                .inputs = in,
+                                .ninputs = 2,
+                                .outputs = out,
+                                .noutputs = 2};
+    prediction_id(&(struct prediction_parts){.ms = clock_wall_ms()}, id);
+    return prediction_record(log, id, &f);
+}
+
+static void test_export(void) {
+    struct prediction_log log = {0};
+    char a[PREDICTION_ID_SIZE], b[PREDICTION_ID_SIZE], body[200];
+    struct feedback_out unused;
+    struct ctx c;
+    size_t n = 0;
+    CHECK(record_x(&log, "say \"hi\",\nthen", NAN, a));
+    CHECK(record_x(&log, "", 0.1, b));
+    snprintf(body, sizeof body, "{\"prediction_id\":\"%s\",\"label\":true,\"name\":\"good\"}", b);
+    ctx_begin(&c);
+    static struct pair pair = {"endpoint", "x"};
+    json_t *tree = NULL;
+    void *in = arena_alloc(c.arena, shape_feedback.size);
+    CHECK_INT(json_parse(&c, DIALECT_PROBLEM, body, strlen(body), &tree), 0);
+    CHECK_INT(json_decode(&c, DIALECT_PROBLEM, &shape_feedback, tree, NULL,
+                          &(struct pairs){&pair, 1}, in),
+              0);
+    CHECK_INT(feedback_api(&c, in, &unused), 0);
+    char *text = export_text(&c, "csv", 0, &n);
+    REQUIRE(text != NULL);
+    CHECK_HAS(
+        text,
+        "\"prediction_id\",\"row\",\"time_ms\",\"kind\",\"model\",\"version\",\"arm\",\"reason\","
+        "\"status\",\"latency_us\",\"key\",\"inputs.age\",\"inputs.word\",\"inputs.word.b64\","
+        "\"outputs.score\",\"outputs.wide.0\",\"outputs.wide.1\",\"feedback.good\"\n");
+    CHECK_HAS(text, ",30,\"say \"\"hi\"\",\nthen\",,NaN,1.0,2.0,\n");
+    CHECK_HAS(text, ",41,,\"/w==\",-1.5,3.0,4.0,\n");
+    CHECK_HAS(text, ",30,\"\",,0.1,1.0,2.0,true\n");
+    text = export_text(&c, "jsonl", 0, &n);
+    REQUIRE(text != NULL);
+    CHECK_HAS(text, "\"inputs.age\":30,\"inputs.word\":\"\",\"outputs.score\":0.1,\"outputs.wide."
+                    "0\":1.0,\"outputs.wide.1\":2.0,\"feedback.good\":true}\n");
+    char **names;
+    CHECK_INT(dir_list(data, "exports", c.arena, &names, &n), 0);
+    CHECK_INT(n, 0);
+    if (!duck_ready()) {
+        export_text(&c, "parquet", -ERR_NOT_IMPLEMENTED, &n);
+        CHECK_STR(c.err.field, "format");
+        printf("     without Parquet: no DuckDB\n");
+    } else {
+        text = export_text(&c, "parquet", 0, &n);
+        REQUIRE(text != NULL);
+        CHECK_INT(dir_write_file(data, "back.parquet", text, n), 0);
+        const char *files[] = {arena_printf(c.arena, "%s/back.parquet", folder), NULL};
+        struct duck *d;
+        struct duck_reader *r;
+        struct duck_chunk k;
+        REQUIRE(duck_begin(&c, &(struct duck_options){.files = files}, &d) == 0);
+        REQUIRE(duck_read_file(d, &c, DUCK_PARQUET, files[0], 0, &r) == 0);
+        REQUIRE(duck_next(r, &c, &k) == 1);
+        CHECK_INT(k.rows, 4);
+        CHECK_INT(k.ncolumns, 18);
+        CHECK_INT(k.columns[11].kind, DUCK_I64);
+        CHECK_INT(k.columns[17].kind, DUCK_BOOL);
+        const struct duck_text *w = k.columns[12].data;
+        CHECK(w[0].len == 14 && memcmp(w[0].data, "say \"hi\",\nthen", 14) == 0);
+        CHECK(k.columns[12].valid && !k.columns[12].valid[1]);
+        CHECK(k.columns[12].valid[2] && w[2].len == 0); /* an empty text is no missing one */
+        const double *score = k.columns[14].data;
+        CHECK(isnan(score[0]) && score[1] == -1.5 && score[2] == 0.1);
+        CHECK(!k.columns[17].valid[0] && k.columns[17].valid[2]);
+        CHECK_INT(duck_next(r, &c, &k), 0);
+        duck_reader_end(r);
+        duck_end(d);
+    }
+    ctx_end(&c);
+}
+
 static void test_bad_feedback(void) {
     char id[PREDICTION_ID_SIZE], body[300];
     prediction_id(&(struct prediction_parts){.ms = clock_wall_ms() + 600000}, id);
@@ -513,6 +631,11 @@ int main(void) {
     }
     struct lane_options l = {.db = db, .workers = 1, .work_queue = 8};
     lanes = lanes_start(&l);
+    glob_t g = {0};
+    const char *places = getenv("QUERN_DUCK_PLACES");
+    if (places && glob(places, 0, NULL, &g) == 0)
+        duck_open(NULL, (const char *const *)g.gl_pathv, &error);
+    globfree(&g);
     start(64 << 20);
     RUN(test_id);
     RUN(test_sample);
@@ -521,6 +644,7 @@ int main(void) {
     RUN(test_pages);
     RUN(test_feedback);
     RUN(test_bad_feedback);
+    RUN(test_export);
     RUN(test_too_large);
     RUN(test_flood);
     RUN(test_retention);
