@@ -18,6 +18,7 @@
 #include "quern/lane/lane.h"
 #include "quern/onnx/onnx.h"
 #include "quern/serving/serving.h"
+#include "signature.h"
 #include "vetting.h"
 
 #define LOADERS 2 /* each with a child of some gigabytes at most */
@@ -99,6 +100,15 @@ static int vet_once(struct load *l, const char *path, const char *sha256, int64_
     return vet(c, loads.o->self_exe, path, bytes);
 }
 
+static void set_columns(struct ctx *c, struct model *m, const char *mlmodel, size_t n) {
+    struct signature_column *columns;
+    signature_columns(c, m->arena, mlmodel, n, &columns, &m->nfeatures);
+    m->columns = columns;
+    m->features = ARENA_ARRAY(m->arena, const char *, m->nfeatures + 1);
+    for (size_t i = 0; i < m->nfeatures; i++)
+        m->features[i] = columns[i].name;
+}
+
 static int load_version(struct load *l, const struct model_version_info *info) {
     struct ctx *c = &l->c;
     struct folder files;
@@ -132,7 +142,7 @@ static int load_version(struct load *l, const struct model_version_info *info) {
              arena_printf(c->arena, "%" PRId64, info->version));
     str_copy(m->sha256, sizeof m->sha256, files.onnx->sha256);
     if (mlmodel)
-        signature_features(c, m->arena, mlmodel, nmlmodel, &m->features, &m->nfeatures);
+        set_columns(c, m, mlmodel, nmlmodel);
     l->took_ms = clock_mono_ms() - began;
     return 0;
 }

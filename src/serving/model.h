@@ -12,6 +12,7 @@
 struct arena;
 struct ctx;
 struct metric_cell;
+struct signature_column;
 
 struct model;
 
@@ -41,6 +42,7 @@ struct model {
     size_t noutputs;
     const char **features; /* column names of the signature; NULL when there is none */
     size_t nfeatures;
+    const struct signature_column *columns; /* the same ones with their types */
     unsigned refs; /* snapshots that hold it; changed by the loader's thread alone */
 };
 
@@ -54,10 +56,5 @@ int model_run(struct ctx *c, const struct model *m, const struct tensor *in, siz
 
 /* Zeros (and empty strings) in the shape of the inputs, 1 where the size is open. */
 int model_zeros(struct ctx *c, const struct tensor_spec *specs, size_t n, struct tensor **out);
-
-/* Column names from an MLmodel file's signature, in the arena a; 0 names when it has none, when
- * they are tensors, or when the file cannot be understood. */
-void signature_features(struct ctx *c, struct arena *a, const char *mlmodel, size_t n,
-                        const char ***names, size_t *nnames);
 
 #endif

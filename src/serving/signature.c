@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Signature: the column names that a model's MLmodel file declares, in order. */
+#include "signature.h"
+
 #include <jansson.h>
 #include <string.h>
 #include <yaml.h>
 
-#include "model.h"
 #include "quern/base/arena.h"
 #include "quern/core/ctx.h"
-#include "quern/json/json_in.h"
 
 /* The scalar at signature.inputs of a YAML mapping, as JSON text; NULL when there is none. */
 static char *inputs_text(struct ctx *c, const char *yaml, size_t n) {
@@ -67,14 +66,20 @@ static char *inputs_text(struct ctx *c, const char *yaml, size_t n) {
     return found;
 }
 
-void signature_features(struct ctx *c, struct arena *a, const char *mlmodel, size_t n,
-                        const char ***names, size_t *nnames) {
-    *names = NULL;
-    *nnames = 0;
+/* Older files say "required", newer ones "optional" where it may be absent. */
+static bool is_required(const json_t *column) {
+    const json_t *required = json_object_get(column, "required");
+    return required ? !json_is_false(required) : !json_is_true(json_object_get(column, "optional"));
+}
+
+void signature_columns(struct ctx *c, struct arena *a, const char *mlmodel, size_t n,
+                       struct signature_column **columns, size_t *ncolumns) {
+    *columns = NULL;
+    *ncolumns = 0;
     char *text = inputs_text(c, mlmodel, n);
     json_t *tree = text ? json_loads(text, 0, NULL) : NULL;
     size_t count = json_array_size(tree);
-    const char **list = ARENA_ARRAY(a, const char *, count ? count : 1);
+    struct signature_column *list = ARENA_ARRAY(a, struct signature_column, count ? count : 1);
     size_t i = 0;
     for (; i < count; i++) {
         json_t *column = json_array_get(tree, i);
@@ -82,11 +87,13 @@ void signature_features(struct ctx *c, struct arena *a, const char *mlmodel, siz
         const char *type = json_string_value(json_object_get(column, "type"));
         if (!name || !type || strcmp(type, "tensor") == 0)
             break; /* a tensor signature names whole inputs, not columns */
-        list[i] = arena_strdup(a, name);
+        list[i] = (struct signature_column){.name = arena_strdup(a, name),
+                                            .type = arena_strdup(a, type),
+                                            .required = is_required(column)};
     }
     if (i == count && count > 0) {
-        *names = list;
-        *nnames = count;
+        *columns = list;
+        *ncolumns = count;
     }
     json_decref(tree);
 }

@@ -15,13 +15,20 @@
 #include "siphash.h"
 #include "tensor_pack.h"
 
-#ifdef QUERN_SANITIZED
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define HEAP_IS_TOLD 1
+#endif
+#elif defined(__SANITIZE_ADDRESS__)
+#define HEAP_IS_TOLD 1
+#endif
+#ifdef HEAP_IS_TOLD
 size_t __sanitizer_get_current_allocated_bytes(void);
 #endif
 
-/* Without a sanitizer the allocator's own caches hide what was freed: nothing to tell. */
+/* Without the address sanitizer allocators round up and keep what was freed: nothing to tell. */
 static size_t heap_in_use(void) {
-#ifdef QUERN_SANITIZED
+#ifdef HEAP_IS_TOLD
     return __sanitizer_get_current_allocated_bytes();
 #else
     return 0;
