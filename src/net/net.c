@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "exchange.h"
 #include "guard.h"
 #include "quern/base/arena.h"
 #include "quern/base/clock.h"
@@ -17,31 +18,12 @@
 #include "target.h"
 
 #define CONNECT_MS 10000
-#define LOOK_MS 100
-#define HEADERS_MAX (64u << 10) /* of all heads of an answer */
 
 static struct {
     struct guard *guard;
     bool allow_http;
     char *ca_file;
 } net;
-static atomic_bool stopping;
-
-struct net_client {
-    CURL *easy;
-    CURLM *multi;
-};
-
-/* One request under way. */
-struct exchange {
-    const struct net_request *r;
-    struct net_answer *out;
-    const char *host;
-    uint64_t received;
-    size_t head_bytes;
-    bool begun; /* the request itself, after TCP and TLS */
-    bool blocked, too_large, aborted;
-};
 
 int net_start(const struct net_options *o, struct buf *error) {
     if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) {
@@ -60,12 +42,12 @@ int net_start(const struct net_options *o, struct buf *error) {
     net.guard = g;
     net.allow_http = o->allow_http;
     net.ca_file = o->ca_file && *o->ca_file ? mem_strdup(o->ca_file) : NULL;
-    atomic_store(&stopping, false);
+    atomic_store(&net_stopping, false);
     return 0;
 }
 
 void net_stop(void) {
-    atomic_store(&stopping, true);
+    atomic_store(&net_stopping, true);
 }
 
 bool net_http_allowed(void) {
@@ -76,7 +58,7 @@ static struct target_rules rules(bool trusted, int64_t total_ms) {
     return (struct target_rules){.guard = net.guard,
                                  .allow_http = net.allow_http,
                                  .trusted = trusted,
-                                 .cancel = &stopping,
+                                 .cancel = &net_stopping,
                                  .within_ms =
                                      total_ms > 0 && total_ms < RESOLVE_MS ? total_ms : RESOLVE_MS};
 }
@@ -115,83 +97,6 @@ static curl_socket_t open_socket(void *arg, curlsocktype purpose, struct curl_so
     return socket(a->family, a->socktype | SOCK_CLOEXEC, a->protocol);
 }
 
-static size_t on_body(char *data, size_t one, size_t n, void *arg) {
-    struct exchange *x = arg;
-    (void)one;
-    uint64_t room = x->r->cap - x->received;
-    size_t fits = n <= room ? n : (size_t)room;
-    x->received += fits;
-    if (x->r->take)
-        x->aborted = fits && !x->r->take(x->r->arg, data, fits);
-    else
-        buf_put(&x->out->body, data, fits);
-    x->too_large = fits < n;
-    return x->aborted || x->too_large ? 0 : n;
-}
-
-/* "name\0value\0" each, names in lower case; a further head (after 100 Continue) starts anew. */
-static size_t on_header(char *line, size_t one, size_t n, void *arg) {
-    struct exchange *x = arg;
-    struct buf *h = &x->out->headers;
-    (void)one;
-    const char *colon = memchr(line, ':', n);
-    /* Whatever they are: interim answers can follow each other without an end, too. */
-    x->head_bytes += n;
-    if (x->head_bytes > HEADERS_MAX)
-        return 0;
-    if (n >= 5 && memcmp(line, "HTTP/", 5) == 0) {
-        buf_clear(h);
-        return n;
-    }
-    if (!colon)
-        return n;
-    if (memchr(line, '\0', n))
-        return 0;
-    for (const char *s = line; s < colon; s++)
-        buf_putc(h, (char)(*s >= 'A' && *s <= 'Z' ? *s - 'A' + 'a' : *s));
-    buf_putc(h, '\0');
-    const char *value = colon + 1, *end = line + n;
-    while (value < end && (*value == ' ' || *value == '\t'))
-        value++;
-    while (end > value && strchr(" \t\r\n", end[-1]))
-        end--;
-    buf_put(h, value, (size_t)(end - value));
-    buf_putc(h, '\0');
-    return n;
-}
-
-static void must(CURLcode rc) {
-    if (rc != CURLE_OK)
-        mem_die(); /* an option that this libcurl does not know would be a hole */
-}
-#define SET(e, option, value) must(curl_easy_setopt((e), (option), (value)))
-
-static void append(struct curl_slist **list, const char *text) {
-    struct curl_slist *more = curl_slist_append(*list, text);
-    if (!more)
-        mem_die();
-    *list = more;
-}
-
-static struct curl_slist *header_list(const struct net_request *r) {
-    struct curl_slist *list = NULL;
-    struct buf line = {0};
-    append(&list, "Expect:");
-    for (size_t i = 0; i < r->header_count; i++) {
-        const struct net_header *h = &r->headers[i];
-        if (strpbrk(h->name, "\r\n:") || strpbrk(h->value, "\r\n"))
-            continue; /* one header must not become two */
-        buf_clear(&line);
-        if (*h->value)
-            buf_printf(&line, "%s: %s", h->name, h->value);
-        else
-            buf_printf(&line, "%s;", h->name); /* curl's form of an empty header */
-        append(&list, line.data);
-    }
-    buf_free(&line);
-    return list;
-}
-
 static struct curl_slist *pin(const struct sockaddr_storage *a, unsigned port) {
     struct curl_slist *list = NULL;
     struct buf line = {0};
@@ -203,7 +108,7 @@ static struct curl_slist *pin(const struct sockaddr_storage *a, unsigned port) {
         inet_ntop(AF_INET6, &((const struct sockaddr_in6 *)a)->sin6_addr, text, sizeof text);
         buf_printf(&line, "::[%s]:%u", text, port);
     }
-    append(&list, line.data);
+    exchange_append(&list, line.data);
     buf_free(&line);
     return list;
 }
@@ -212,16 +117,11 @@ static void prepare(CURL *e, struct exchange *x, struct curl_slist *headers,
                     struct curl_slist *pinned, int64_t connect, int64_t left_ms) {
     const struct net_request *r = x->r;
     curl_easy_reset(e);
+    exchange_prepare(e, x, headers);
     SET(e, CURLOPT_URL, r->url);
     SET(e, CURLOPT_PATH_AS_IS, 1L);
     SET(e, CURLOPT_PROTOCOLS_STR, r->trusted || net.allow_http ? "http,https" : "https");
     SET(e, CURLOPT_REDIR_PROTOCOLS_STR, "https");
-    SET(e, CURLOPT_FOLLOWLOCATION, 0L);
-    SET(e, CURLOPT_PROXY, "");
-    SET(e, CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
-    SET(e, CURLOPT_NOSIGNAL, 1L);
-    SET(e, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
-    SET(e, CURLOPT_HTTP09_ALLOWED, 0L);
     SET(e, CURLOPT_SSL_VERIFYPEER, 1L);
     SET(e, CURLOPT_SSL_VERIFYHOST, 2L);
     SET(e, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
@@ -236,77 +136,12 @@ static void prepare(CURL *e, struct exchange *x, struct curl_slist *headers,
     SET(e, CURLOPT_CONNECT_TO, pinned);
     SET(e, CURLOPT_OPENSOCKETFUNCTION, open_socket);
     SET(e, CURLOPT_OPENSOCKETDATA, x);
-    SET(e, CURLOPT_WRITEFUNCTION, on_body);
-    SET(e, CURLOPT_WRITEDATA, x);
-    SET(e, CURLOPT_HEADERFUNCTION, on_header);
-    SET(e, CURLOPT_HEADERDATA, x);
-    SET(e, CURLOPT_HTTPHEADER, headers);
-    SET(e, CURLOPT_USERAGENT, "quern");
     SET(e, CURLOPT_CONNECTTIMEOUT_MS, (long)connect);
     if (left_ms > 0) {
         SET(e, CURLOPT_TIMEOUT_MS, (long)left_ms);
     } else {
         SET(e, CURLOPT_LOW_SPEED_LIMIT, 1L);
         SET(e, CURLOPT_LOW_SPEED_TIME, 60L);
-    }
-    if (r->body) {
-        SET(e, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)r->body_len);
-        SET(e, CURLOPT_POSTFIELDS, r->body);
-    }
-    if (str_eq(r->method, "HEAD"))
-        SET(e, CURLOPT_NOBODY, 1L);
-    else
-        SET(e, CURLOPT_CUSTOMREQUEST, r->method);
-}
-
-static CURLcode perform(struct net_client *n, bool *cancelled) {
-    CURLcode rc = CURLE_OK;
-    int under_way = 1, left;
-    curl_multi_add_handle(n->multi, n->easy);
-    while (under_way && !(*cancelled = atomic_load(&stopping))) {
-        if (curl_multi_perform(n->multi, &under_way) != CURLM_OK)
-            mem_die();
-        if (under_way)
-            curl_multi_poll(n->multi, NULL, 0, LOOK_MS, NULL);
-    }
-    for (CURLMsg *m; (m = curl_multi_info_read(n->multi, &left));)
-        if (m->msg == CURLMSG_DONE)
-            rc = m->data.result;
-    curl_multi_remove_handle(n->multi, n->easy);
-    return rc;
-}
-
-static enum net_fault judge(struct exchange *x, CURLcode rc, bool cancelled) {
-    struct net_problem *p = &x->out->problem;
-    const char *host = x->host;
-    if (cancelled)
-        return problem_set(p, NET_CANCELLED, "the daemon is stopping");
-    if (x->blocked)
-        return problem_set(p, NET_BLOCKED, "%s led to an address that may not be called", host);
-    if (x->too_large)
-        return problem_set(p, NET_TOO_LARGE, "%s sent more than %llu bytes", host,
-                           (unsigned long long)x->r->cap);
-    if (x->aborted)
-        return problem_set(p, NET_ABORTED, "the answer of %s was not wanted", host);
-    switch (rc) {
-    case CURLE_OK:
-        return p->fault = NET_OK;
-    case CURLE_COULDNT_CONNECT:
-        return problem_set(p, NET_CONNECT, "no connection to %s: nobody listens there", host);
-    case CURLE_OPERATION_TIMEDOUT:
-        return problem_set(p, NET_TIMEOUT,
-                           x->begun ? "%s did not answer in time"
-                                    : "no connection to %s: it did not answer in time",
-                           host);
-    case CURLE_PEER_FAILED_VERIFICATION:
-    case CURLE_SSL_CONNECT_ERROR:
-    case CURLE_SSL_CACERT_BADFILE:
-    case CURLE_SSL_CERTPROBLEM:
-        return problem_set(p, NET_TLS, "no trusted TLS connection to %s: %s", host,
-                           curl_easy_strerror(rc));
-    default:
-        return problem_set(p, NET_BROKEN, "the connection to %s broke: %s", host,
-                           curl_easy_strerror(rc));
     }
 }
 
@@ -319,10 +154,10 @@ static enum net_fault send_to(struct net_client *n, struct exchange *x, const st
     /* One that lets packets vanish must leave time for the next. */
     if (which + 1 < t->addresses.n && left_ms > 0 && connect > left_ms / 2)
         connect = left_ms / 2 + 1;
-    struct curl_slist *headers = header_list(x->r);
+    struct curl_slist *headers = exchange_headers(x->r);
     struct curl_slist *pinned = pin(&t->addresses.items[which], t->port);
     prepare(n->easy, x, headers, pinned, connect, left_ms);
-    CURLcode rc = perform(n, &cancelled);
+    CURLcode rc = exchange_perform(n, &net_stopping, &cancelled);
     curl_easy_getinfo(n->easy, CURLINFO_RESPONSE_CODE, &status);
     curl_easy_getinfo(n->easy, CURLINFO_PRETRANSFER_TIME_T, &begun_us);
     x->out->status = (int)status;
@@ -330,7 +165,7 @@ static enum net_fault send_to(struct net_client *n, struct exchange *x, const st
     curl_easy_reset(n->easy); /* before the lists go that it points to */
     curl_slist_free_all(headers);
     curl_slist_free_all(pinned);
-    return judge(x, rc, cancelled);
+    return exchange_judge(x, rc, cancelled);
 }
 
 enum net_fault net_send(struct net_client *n, const struct net_request *r, struct net_answer *out) {

@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
@@ -48,6 +49,7 @@ struct keeper {
     struct keeper_log log;
     struct log_stream out, err;
     int signals, out_fd, err_fd, report_fd;
+    int daemon; /* pidfd of who the tree is tied to; -1 */
     pid_t child;
     bool child_ended;
     int child_status;
@@ -217,6 +219,7 @@ static void watch(struct keeper *k) {
             {.fd = k->out_fd, .events = POLLIN}, /* -1 is skipped by poll */
             {.fd = k->err_fd, .events = POLLIN},
             {.fd = k->report_fd, .events = POLLIN},
+            {.fd = k->daemon, .events = POLLIN},
         };
         if (poll(fds, ARRAY_LEN(fds), wait_ms(k)) < 0 && errno != EINTR) {
             keeper_log_say(&k->log, "poll failed: %s", strerror(errno));
@@ -224,6 +227,13 @@ static void watch(struct keeper *k) {
         }
         if (k->report_fd >= 0 && fds[3].revents) {
             read_report(k);
+        }
+        if (k->daemon >= 0 && fds[4].revents) { /* nobody is left who would use it or end it */
+            fd_close(k->daemon);
+            k->daemon = -1;
+            k->status.cancelled = true;
+            keeper_log_say(&k->log, "the daemon has ended: KILL to all processes");
+            start_killing(k);
         }
         read_output(k, &k->out_fd, &k->out);
         read_output(k, &k->err_fd, &k->err);
@@ -363,6 +373,15 @@ static void close_strays(void) {
     }
 }
 
+/* By the parent's number, which is surely the daemon's while it is our parent. */
+static bool tie(struct keeper *k, pid_t daemon) {
+    if (daemon == 0) {
+        return true;
+    }
+    k->daemon = pidfd_open(daemon, 0);
+    return k->daemon >= 0 && getppid() == daemon;
+}
+
 static int keep(struct keeper *k, const char *folder) {
     int e = dir_open(folder, false, &k->dir);
     if (e) {
@@ -378,8 +397,12 @@ static int keep(struct keeper *k, const char *folder) {
         return EXIT_BROKEN;
     }
     const char *why = NULL;
-    if (spec_from_fd(k->arena, STDIN_FILENO, &k->spec, &why)) {
+    int tied_to = 0;
+    if (spec_from_fd(k->arena, STDIN_FILENO, &k->spec, &tied_to, &why)) {
         fprintf(stderr, "quern keeper: %s\n", why);
+        return EXIT_BROKEN;
+    }
+    if (!tie(k, tied_to)) {
         return EXIT_BROKEN;
     }
     const int null = open("/dev/null", O_RDWR | O_CLOEXEC);
@@ -413,7 +436,8 @@ int keeper_main(const char *folder) {
                        .err = {.tag = 'e'},
                        .out_fd = -1,
                        .err_fd = -1,
-                       .report_fd = -1};
+                       .report_fd = -1,
+                       .daemon = -1};
     k.buffer = arena_alloc(k.arena, READ_SIZE);
     const int code = k.signals < 0 ? EXIT_BROKEN : keep(&k, folder);
     dir_close(k.dir);

@@ -13,7 +13,7 @@
 #include "quern/base/buf.h"
 #include "quern/base/fd.h"
 
-static const char magic[] = "quern-spec-1";
+static const char magic[] = "quern-spec-2";
 
 struct process_limits spec_limits(const struct process_limits *given) {
     struct process_limits l = *given;
@@ -49,9 +49,9 @@ int spec_to_memfd(const struct process_spec *spec) {
     const size_t envc = put_strings(&strings, spec->env);
     buf_printf(&all,
                "%s %zu %zu %" PRId64 " %" PRId64 " %" PRId64 " %" PRId64 " %" PRId64 " %" PRId64
-               " %" PRId64 "\n",
+               " %" PRId64 " %d\n",
                magic, argc, envc, l.timeout_ms, l.grace_ms, l.memory_bytes, l.cpu_seconds,
-               l.file_bytes, l.open_files, l.log_cap);
+               l.file_bytes, l.open_files, l.log_cap, spec->tied ? (int)getpid() : 0);
     buf_put(&all, strings.data, strings.len);
     buf_free(&strings);
     int result = -E2BIG;
@@ -97,7 +97,8 @@ static const char *const *strings(struct arena *a, char **at, const char *end, s
     return list;
 }
 
-int spec_from_fd(struct arena *a, int fd, struct process_spec *out, const char **why) {
+int spec_from_fd(struct arena *a, int fd, struct process_spec *out, int *tied_to,
+                 const char **why) {
     struct stat st;
     if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || st.st_size > SPEC_MAX) {
         *why = "standard input holds no specification; the daemon starts keepers, not people";
@@ -117,13 +118,14 @@ int spec_from_fd(struct arena *a, int fd, struct process_spec *out, const char *
     if (!line ||
         sscanf(text,
                "%15s %zu %zu %" SCNd64 " %" SCNd64 " %" SCNd64 " %" SCNd64 " %" SCNd64 " %" SCNd64
-               " %" SCNd64,
+               " %" SCNd64 " %d",
                word, &argc, &envc, &l->timeout_ms, &l->grace_ms, &l->memory_bytes, &l->cpu_seconds,
-               &l->file_bytes, &l->open_files, &l->log_cap) != 10 ||
+               &l->file_bytes, &l->open_files, &l->log_cap, tied_to) != 11 ||
         strcmp(word, magic) != 0 || argc == 0 || argc > SPEC_MAX || envc > SPEC_MAX) {
         *why = "standard input holds no specification; the daemon starts keepers, not people";
         return -1;
     }
+    out->tied = *tied_to > 0;
     const char *end = text + n;
     char *at = line + 1;
     out->workdir = next_string(&at, end);

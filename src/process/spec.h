@@ -13,7 +13,8 @@ enum { SPEC_MAX = 8 << 20 };
 struct process_limits spec_limits(const struct process_limits *given);
 /* A memfd that stands at its start, or -errno. */
 int spec_to_memfd(const struct process_spec *spec);
-/* Reads all of `fd`; NULL in *why when it worked. */
-int spec_from_fd(struct arena *a, int fd, struct process_spec *out, const char **why);
+/* Reads all of `fd`; NULL in *why when it worked. *tied_to: the daemon whose end is this one's end,
+ * 0 for none. */
+int spec_from_fd(struct arena *a, int fd, struct process_spec *out, int *tied_to, const char **why);
 
 #endif

@@ -390,24 +390,22 @@ static int scan_input(struct scan *s, size_t index, const char **raw, size_t *nr
     return rc;
 }
 
+int oip_tensors(struct scan *s, const char **raw, size_t *nraw, struct tensor **items, size_t *n) {
+    size_t cap = 0;
+    int rc = scan_enter(s, '[');
+    for (bool first = true; rc == 0 && (rc = scan_more(s, ']', &first)) > 0;) {
+        *items = arena_room(s->c->arena, *items, *n, &cap, sizeof **items);
+        rc = scan_input(s, *n, raw, nraw, &(*items)[*n]);
+        (*n)++;
+    }
+    return rc;
+}
+
 static int scan_inputs(struct scan *s, const char **raw, size_t *nraw, struct oip_request *out) {
     if (scan_peek(s) != '[')
         return fail_field(s->c, ERR_INVALID, "inputs", "inputs is %s; it must be an array",
                           scan_kind(s));
-    size_t cap = 0;
-    int rc = scan_enter(s, '[');
-    for (bool first = true; rc == 0 && (rc = scan_more(s, ']', &first)) > 0;) {
-        if (out->ninputs == cap) {
-            cap = cap ? cap * 2 : 1;
-            struct tensor *items = ARENA_ARRAY(s->c->arena, struct tensor, cap);
-            if (out->ninputs)
-                memcpy(items, out->inputs, out->ninputs * sizeof *items);
-            out->inputs = items;
-        }
-        rc = scan_input(s, out->ninputs, raw, nraw, &out->inputs[out->ninputs]);
-        out->ninputs++;
-    }
-    return rc;
+    return oip_tensors(s, raw, nraw, &out->inputs, &out->ninputs);
 }
 
 static int scan_output(struct scan *s, const char **name, struct oip_output *out) {

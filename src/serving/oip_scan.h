@@ -39,6 +39,11 @@ int oip_scan(struct ctx *c, const char *json, size_t n, const char *raw, size_t 
 /* Reads `n` raw bytes as t->count elements of t->dtype, little-endian; BYTES with u32 lengths. */
 int oip_raw(struct ctx *c, struct tensor *t, const char *raw, size_t n);
 
+struct scan;
+/* The array of tensors at the cursor, as requests and answers have it; those with binary_data_size
+ * take their bytes from *raw. Messages call each an input. */
+int oip_tensors(struct scan *s, const char **raw, size_t *nraw, struct tensor **items, size_t *n);
+
 /* product of the shape; fails naming the input when it is negative or overflows. */
 int oip_count(struct ctx *c, struct tensor *t);
 

@@ -59,6 +59,10 @@ int payload_scan(struct ctx *c, const char *content_type, const char *body, size
                  struct payload *out);
 int csv_scan(struct ctx *c, const char *body, size_t n, struct payload *out);
 
+/* The value at the cursor, as answers carry it: nested lists, a list of records, or an object of
+ * lists. `member` is what messages call it. */
+int payload_value(struct scan *s, const char *member, struct payload *out);
+
 /* Makes the tensors that a model with these inputs wants. `features` are the column names of the
  * model's signature (n 0: none), used to order the columns of a one-matrix model. */
 struct model_inputs {

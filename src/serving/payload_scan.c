@@ -368,14 +368,14 @@ static int scan_split(struct scan *s, struct payload *out) {
 
 /* ---- inputs and instances ---- */
 
-static int scan_named(struct scan *s, struct payload *out) {
+static int scan_named(struct scan *s, const char *member, struct payload *out) {
     size_t cap = 0;
     int rc = scan_enter(s, '{');
     for (bool first = true; rc == 0 && (rc = scan_more(s, '}', &first)) > 0; out->n++) {
         struct bytes key;
         const char *name = NULL;
         if (out->n == COLUMNS_MAX)
-            return fail(s->c, ERR_BAD_REQUEST, "inputs has more than %d members", COLUMNS_MAX);
+            return fail(s->c, ERR_BAD_REQUEST, "%s has more than %d members", member, COLUMNS_MAX);
         out->columns = arena_room(s->c->arena, out->columns, out->n, &cap, sizeof *out->columns);
         rc = scan_key(s, &key);
         if (rc == 0)
@@ -386,14 +386,14 @@ static int scan_named(struct scan *s, struct payload *out) {
         if (rc < 0)
             return rc;
         if (g->rank == 0)
-            return fail(s->c, ERR_BAD_REQUEST, "inputs.%s is a single value; it must be a list",
+            return fail(s->c, ERR_BAD_REQUEST, "%s.%s is a single value; it must be a list", member,
                         name);
         column_of_grid(&out->columns[out->n], name, g);
         if (out->n == 0)
             out->rows = (size_t)g->shape[0];
         else if (out->rows != (size_t)g->shape[0])
-            return fail(s->c, ERR_BAD_REQUEST, "inputs.%s has %zu rows, inputs.%s has %zu", name,
-                        (size_t)g->shape[0], out->columns[0].name, out->rows);
+            return fail(s->c, ERR_BAD_REQUEST, "%s.%s has %zu rows, %s.%s has %zu", member, name,
+                        (size_t)g->shape[0], member, out->columns[0].name, out->rows);
     }
     return rc;
 }
@@ -415,6 +415,19 @@ static int scan_instances(struct scan *s, struct payload *out) {
             return scan_records(s, "instances", out);
     }
     return scan_tensor(s, "instances", out);
+}
+
+int payload_value(struct scan *s, const char *member, struct payload *out) {
+    *out = (struct payload){0};
+    if (scan_peek(s) == '{')
+        return scan_named(s, member, out);
+    struct scan ahead = *s;
+    if (scan_peek(&ahead) == '[') {
+        ahead.p++;
+        if (scan_peek(&ahead) == '{')
+            return scan_records(s, member, out);
+    }
+    return scan_tensor(s, member, out);
 }
 
 static const char forms_text[] = "exactly one of dataframe_split, dataframe_records, instances and "
@@ -457,7 +470,8 @@ static int scan_json(struct ctx *c, const char *body, size_t n, struct payload *
         else if (instances)
             rc = scan_instances(&s, out);
         else
-            rc = scan_peek(&s) == '{' ? scan_named(&s, out) : scan_tensor(&s, "inputs", out);
+            rc = scan_peek(&s) == '{' ? scan_named(&s, "inputs", out)
+                                      : scan_tensor(&s, "inputs", out);
     }
     if (rc == 0)
         rc = scan_end(&s);

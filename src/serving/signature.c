@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "signature.h"
 
+/* Signature: what a model's MLmodel file declares of its inputs and outputs. */
 #include <jansson.h>
 #include <string.h>
 #include <yaml.h>
@@ -8,8 +9,8 @@
 #include "quern/base/arena.h"
 #include "quern/core/ctx.h"
 
-/* The scalar at signature.inputs of a YAML mapping, as JSON text; NULL when there is none. */
-static char *inputs_text(struct ctx *c, const char *yaml, size_t n) {
+/* The scalar at signature.MEMBER of a YAML mapping, JSON text; NULL when there is none. */
+static char *member_text(struct ctx *c, const char *member, const char *yaml, size_t n) {
     yaml_parser_t parser;
     yaml_event_t event;
     char *found = NULL;
@@ -46,7 +47,7 @@ static char *inputs_text(struct ctx *c, const char *yaml, size_t n) {
                 found = arena_strdup(c->arena, value);
                 done = true;
             }
-            want = keys % 2 == 0 && strcmp(value, in_signature ? "inputs" : "signature") == 0;
+            want = keys % 2 == 0 && strcmp(value, in_signature ? member : "signature") == 0;
             keys++;
             break;
         case YAML_ALIAS_EVENT:
@@ -77,6 +78,11 @@ void signature_columns(struct ctx *c, struct arena *a, const char *mlmodel, size
     *columns = NULL;
     *ncolumns = 0;
     char *text = inputs_text(c, mlmodel, n);
+void signature_features(struct ctx *c, struct arena *a, const char *mlmodel, size_t n,
+                        const char ***names, size_t *nnames) {
+    *names = NULL;
+    *nnames = 0;
+    char *text = member_text(c, "inputs", mlmodel, n);
     json_t *tree = text ? json_loads(text, 0, NULL) : NULL;
     size_t count = json_array_size(tree);
     struct signature_column *list = ARENA_ARRAY(a, struct signature_column, count ? count : 1);
@@ -96,4 +102,74 @@ void signature_columns(struct ctx *c, struct arena *a, const char *mlmodel, size
         *ncolumns = count;
     }
     json_decref(tree);
+}
+
+static bool type_of(const char *type, enum dtype *out) {
+    static const struct {
+        const char *name;
+        enum dtype dtype;
+    } rows[] = {
+        {"boolean", DT_BOOL},  {"integer", DT_INT32}, {"long", DT_INT64},    {"float", DT_FP32},
+        {"double", DT_FP64},   {"string", DT_BYTES},  {"binary", DT_BYTES},  {"datetime", DT_BYTES},
+        {"bool", DT_BOOL},     {"uint8", DT_UINT8},   {"uint16", DT_UINT16}, {"uint32", DT_UINT32},
+        {"uint64", DT_UINT64}, {"int8", DT_INT8},     {"int16", DT_INT16},   {"int32", DT_INT32},
+        {"int64", DT_INT64},   {"float16", DT_FP16},  {"float32", DT_FP32},  {"float64", DT_FP64},
+        {"str", DT_BYTES},     {"object", DT_BYTES}};
+    for (size_t i = 0; type && i < ARRAY_LEN(rows); i++)
+        if (strcmp(type, rows[i].name) == 0) {
+            *out = rows[i].dtype;
+            return true;
+        }
+    return false;
+}
+
+static int read_tensor(struct ctx *c, json_t *declared, struct tensor_spec *out) {
+    json_t *spec = json_object_get(declared, "tensor-spec");
+    json_t *shape = json_object_get(spec, "shape"), *d;
+    size_t i;
+    out->rank = json_array_size(shape);
+    if (!type_of(json_string_value(json_object_get(spec, "dtype")), &out->dtype) ||
+        out->rank > TENSOR_MAX_RANK)
+        return fail(c, ERR_UNPROCESSABLE,
+                    "the model's signature holds a tensor whose dtype or shape is not known here");
+    json_array_foreach(shape, i, d) {
+        out->shape[i] = json_integer_value(d) < 0 ? -1 : json_integer_value(d);
+    }
+    return 0;
+}
+
+int signature_specs(struct ctx *c, struct arena *a, const char *member, const char *mlmodel,
+                    size_t n, struct signature_specs *out) {
+    *out = (struct signature_specs){0};
+    char *text = member_text(c, member, mlmodel, n);
+    json_t *tree = text ? json_loads(text, 0, NULL) : NULL, *declared;
+    size_t count = json_array_size(tree), i;
+    struct tensor_spec *specs = ARENA_ARRAY(a, struct tensor_spec, count ? count : 1);
+    int rc = 0;
+    json_array_foreach(tree, i, declared) {
+        struct tensor_spec *spec = &specs[i];
+        const char *name = json_string_value(json_object_get(declared, "name"));
+        const char *type = json_string_value(json_object_get(declared, "type"));
+        bool tensor = type && strcmp(type, "tensor") == 0;
+        out->columns = out->columns || !tensor;
+        out->named = out->named || name;
+        spec->name = name ? arena_strdup(a, name) : arena_printf(a, "%zu", i);
+        if (tensor) {
+            rc = read_tensor(c, declared, spec);
+        } else {
+            spec->rank = 1;
+            spec->shape[0] = -1;
+            if (!type_of(type, &spec->dtype))
+                rc = fail(c, ERR_UNPROCESSABLE,
+                          "%s '%.100s' of the model's signature has type '%.40s', which no tensor "
+                          "has",
+                          member, spec->name, type ? type : "");
+        }
+        if (rc < 0)
+            break;
+    }
+    json_decref(tree);
+    out->specs = specs;
+    out->n = count;
+    return rc;
 }

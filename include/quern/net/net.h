@@ -10,6 +10,7 @@
  * name that changes its mind in between changes nothing. Redirects are not followed; proxies,
  * .netrc and cookies do not exist; certificates are verified; answers are capped; there is an end
  * in time. Nothing here raises a signal. Blocking: for workers, never for network threads. */
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -46,7 +47,7 @@ struct net_options {
     const char *ca_file; /* PEM with the certificates to trust; NULL or "": the system's */
 };
 int net_start(const struct net_options *o, struct buf *error); /* -1 and a sentence */
-void net_stop(void); /* what is under way ends with NET_CANCELLED within 100 ms */
+void net_stop(void); /* what net_send has under way ends with NET_CANCELLED within 100 ms */
 bool net_http_allowed(void);
 
 /* What a call to `url` would be refused for, before any connection. Resolves; at most 10 s. */
@@ -84,6 +85,25 @@ struct net_client *net_client_new(void);
 void net_client_free(struct net_client *n); /* NULL is allowed */
 /* NET_OK whatever the status. The answer is emptied first; free it in any case. */
 enum net_fault net_send(struct net_client *n, const struct net_request *r, struct net_answer *out);
+/* A call to a server that the daemon itself started on this machine: no URL, no guard, no TLS.
+ * Nothing but 127.0.0.1 or that socket is ever connected; connections are kept for the client's
+ * next call. */
+struct net_local {
+    const char *method;
+    const char *path;   /* "/v2/models/m/infer" */
+    unsigned port;      /* of 127.0.0.1; 0: `socket` */
+    const char *socket; /* path of a unix socket, at most NET_SOCKET_MAX bytes */
+    const struct net_header *headers;
+    size_t header_count;
+    const char *body; /* NULL: none */
+    size_t body_len;
+    uint64_t cap;     /* bytes of an answer */
+    int64_t total_ms; /* more than 0 */
+    const atomic_bool *cancel; /* ends the call with NET_CANCELLED within 100 ms; NULL: none */
+};
+#define NET_SOCKET_MAX 100
+enum net_fault net_local_send(struct net_client *n, const struct net_local *r,
+                              struct net_answer *out);
 const char *net_answer_header(const struct net_answer *a, const char *lower_name); /* NULL: none */
 /* From Retry-After, seconds or a date; -1: none that makes sense. */
 int64_t net_retry_after_ms(const struct net_answer *a, int64_t now_ms);

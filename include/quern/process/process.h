@@ -15,7 +15,8 @@
  * a stamp per line, enforces the timeout (TERM to the whole tree, KILL after the grace), on exit
  * kills what is left of the tree, and writes FOLDER/status.json atomically (tmp, fsync, rename,
  * fsync). A step whose keeper is killed dies with it, and the watcher kills its session; only a
- * descendant that made a session of its own can then escape.
+ * descendant that made a session of its own can then escape. A `tied` command is for as long as
+ * the daemon that asked for it: its keeper watches that process and ends the tree when it is gone.
  *
  * Log line: "2026-01-02T03:04:05.678Z o text\n" (o stdout, e stderr, k the keeper's own words).
  * Bytes are kept as they came; a line over 16 KiB is cut into several. The first half of log_cap
@@ -52,6 +53,7 @@ struct process_spec {
     const char *const *env;  /* NULL-terminated "NAME=value": the whole environment */
     const char *workdir;     /* absolute, made by the caller */
     struct process_limits limits;
+    bool tied; /* ends with the daemon that started it, however that ends: for servers, not steps */
 };
 
 enum process_state { PROCESS_UNSTARTED, PROCESS_RUNNING, PROCESS_ENDED, PROCESS_LOST };
