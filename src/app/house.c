@@ -313,6 +313,8 @@ static int start_rooms(struct config *c, struct buf *error) {
     open_onnx(c);
     open_duck(c);
     struct serving_options serving = {.lanes = house.lanes,
+                                      .child_env = config_str(c, CONFIG_SERVING_ENV),
+                                      .pyfunc_command = config_str(c, CONFIG_SERVING_PYFUNC),
                                       .data = house.data,
                                       .self_exe = house.self_exe,
                                       .max_model = config_int(c, CONFIG_SERVING_MAX_MODEL),

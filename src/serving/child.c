@@ -34,23 +34,14 @@ static struct pairs copy_pairs(struct arena *a, const struct pairs *p) {
 
 /* The operator's command in place of one from the endpoint. */
 static int pyfunc_command(struct ctx *c, struct strs *out) {
-    const char *text = children.pyfunc ? children.pyfunc : "";
-    if (!*text)
+    size_t n = json_array_size(children.pyfunc);
+    if (n == 0)
         return fail(c, ERR_NOT_READY,
                     "no command serves MLflow models here: the setting serving.pyfunc-command is "
                     "empty");
-    json_t *list = json_loads(text, 0, NULL);
-    size_t n = json_array_size(list);
     const char **items = ARENA_ARRAY(c->arena, const char *, n + 1);
-    size_t good = 0;
-    while (good < n && json_string_value(json_array_get(list, good))) {
-        items[good] = arena_strdup(c->arena, json_string_value(json_array_get(list, good)));
-        good++;
-    }
-    json_decref(list);
-    if (n == 0 || good < n)
-        return fail(c, ERR_NOT_READY,
-                    "the setting serving.pyfunc-command is no JSON array of strings");
+    for (size_t i = 0; i < n; i++)
+        items[i] = arena_strdup(c->arena, json_string_value(json_array_get(children.pyfunc, i)));
     *out = (struct strs){items, n};
     return 0;
 }

@@ -62,7 +62,7 @@ extern struct children {
     struct child *list;
     struct dir *work;
     struct watcher *watcher;
-    char *pyfunc; /* JSON */
+    struct json_t *pyfunc; /* array of texts, or NULL */
     char *pass;
     atomic_bool cancelled; /* calls end: the daemon stops */
 } children;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Child supervise: the one thread that starts, asks, ends and buries all children. */
 #include <errno.h>
+#include <jansson.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -373,7 +374,26 @@ static void supervise(void *arg) {
     free(fds);
 }
 
+static int read_pyfunc(const char *text, struct buf *error) {
+    if (!*text)
+        return 0;
+    json_t *list = json_loads(text, 0, NULL);
+    size_t good = 0;
+    while (json_string_value(json_array_get(list, good)))
+        good++;
+    if (good > 0 && good == json_array_size(list)) {
+        children.pyfunc = list;
+        return 0;
+    }
+    json_decref(list);
+    buf_puts(error, "serving.pyfunc-command must be a JSON array of texts, "
+                    "[\"mlflow\",\"models\",\"serve\",...]");
+    return -1;
+}
+
 int children_start(const struct child_options *o, struct buf *error) {
+    if (read_pyfunc(o->pyfunc, error) < 0)
+        return -1;
     dir_remove_tree(o->data, o->folder); /* a killed daemon's */
     int rc = dir_open_sub(o->data, o->folder, true, &children.work);
     if (rc == 0)
@@ -385,7 +405,6 @@ int children_start(const struct child_options *o, struct buf *error) {
         return -1;
     }
     children.pass = mem_strdup(o->pass);
-    children.pyfunc = mem_strdup(o->pyfunc);
     atomic_store(&children.cancelled, false);
     atomic_store(&supervisor.stopping, false);
     supervisor.thread = thread_start("children", supervise, NULL);
@@ -414,6 +433,6 @@ void children_stop(void) {
     fd_close(supervisor.wake);
     supervisor.wake = -1;
     free(children.pass);
-    free(children.pyfunc);
+    json_decref(children.pyfunc);
     children = (struct children){.lock = PTHREAD_MUTEX_INITIALIZER};
 }

@@ -3,6 +3,7 @@
 
 #include <stdbool.h>
 
+#include "child.h"
 #include "deploy.h"
 #include "gate.h"
 #include "loader.h"
@@ -29,7 +30,17 @@ int serving_start(const struct serving_options *o, struct buf *error) {
     listening = true;
     deploy_use(o->lanes);
     gates_start(o->threads, THREAD_IDLE_MS);
-    return loader_start(o, error);
+    const struct child_options children = {.data = o->data,
+                                           .folder = "children",
+                                           .self_exe = o->self_exe,
+                                           .pass = o->child_env,
+                                           .pyfunc = o->pyfunc_command};
+    if (children_start(&children, error) < 0)
+        return -1;
+    int rc = loader_start(o, error);
+    if (rc < 0)
+        children_stop();
+    return rc;
 }
 
 void serving_cease(void) {
@@ -40,4 +51,5 @@ void serving_cease(void) {
 void serving_stop(void) {
     serving_cease();
     loader_stop();
+    children_stop();
 }

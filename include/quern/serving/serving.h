@@ -19,9 +19,11 @@ struct serving_options {
     struct dir *data;
     const char *self_exe;
     int64_t max_model;
-    int64_t timeout_ms; /* of a prediction; 0: none */
-    unsigned threads;   /* for predictions that may block */
-    int64_t memory;     /* bytes of models, beyond which those used longest ago leave */
+    int64_t timeout_ms;         /* of a prediction; 0: none */
+    unsigned threads;           /* for predictions that may block */
+    const char *child_env;      /* names of environment variables that child servers see */
+    const char *pyfunc_command; /* a JSON array; "": MLflow models are not served by children */
+    int64_t memory;             /* bytes of models, beyond which those used longest ago leave */
 };
 int serving_start(const struct serving_options *o, struct buf *error); /* loads what was deployed */
 /* Actions that wait for a load give up, calls that wait at a gate are refused; before pipeline_stop

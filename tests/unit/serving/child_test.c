@@ -140,7 +140,6 @@ static void test_liars(void) {
     bad("heads", ERR_UPSTREAM, "not usable");
     bad("status", ERR_UPSTREAM, "not usable");
     bad("cut", ERR_UPSTREAM, "not usable");
-    bad("die", ERR_UPSTREAM, "not usable");
     bad("refuse", ERR_UNPROCESSABLE, "answered 400: x must be positive");
     bad("busy", ERR_BUSY, "queue is full");
 }
@@ -166,10 +165,12 @@ static void test_restart(void) {
     ctx_begin(&c);
     struct child *ch = child_of(&c, &(struct want){.mode = "die", .protocol = "oip"});
     CHECK_INT(child_await(&c, ch), 0);
-    CHECK_INT(infer(&c, ch, &out, &nout), ERR_UPSTREAM);
-    CHECK(becomes(ch, "ready", 2, 10000));
-    CHECK_INT(infer(&c, ch, &out, &nout), ERR_UPSTREAM);
-    CHECK(becomes(ch, "ready", 3, 10000));
+    for (int i = 0; i < 2; i++) {
+        /* A kept connection that breaks is tried anew once: then nobody listens any more. */
+        int rc = infer(&c, ch, &out, &nout);
+        CHECK(rc == ERR_UPSTREAM || rc == ERR_NOT_READY);
+        CHECK(becomes(ch, "ready", 2 + i, 10000));
+    }
     child_release(ch);
     ctx_end(&c);
 }
