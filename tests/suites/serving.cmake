@@ -18,5 +18,3 @@ set_tests_properties(client.triton PROPERTIES LABELS full TIMEOUT 300
 add_test(NAME client.oip_conformance COMMAND ${QUERN_PY3} ${CMAKE_SOURCE_DIR}/tests/client/oip_conformance.py)
 set_tests_properties(client.oip_conformance PROPERTIES LABELS full TIMEOUT 300
                      ENVIRONMENT "QUERN_BIN=$<TARGET_FILE:quern>;QUERN_VENVS=${QUERN_VENVS}")
-set_tests_properties(unit.serving.child PROPERTIES SKIP_RETURN_CODE 77 TIMEOUT 180
-                     ENVIRONMENT "QUERN_CHILDREN=${CMAKE_SOURCE_DIR}/tests/children")
