@@ -5,11 +5,11 @@
 
 #include "child_answer.h"
 #include "child_state.h"
-#include "model.h"
 #include "quern/base/arena.h"
 #include "quern/base/fd.h"
 #include "quern/base/path.h"
 #include "quern/core/ctx.h"
+#include "signature.h"
 #include "tensor_print.h"
 
 #define MLMODEL_MAX ((size_t)4 << 20)

@@ -57,20 +57,4 @@ int model_run(struct ctx *c, const struct model *m, const struct tensor *in, siz
 /* Zeros (and empty strings) in the shape of the inputs, 1 where the size is open. */
 int model_zeros(struct ctx *c, const struct tensor_spec *specs, size_t n, struct tensor **out);
 
-/* Column names from an MLmodel file's signature, in the arena a; 0 names when it has none, when
- * they are tensors, or when the file cannot be understood. */
-void signature_features(struct ctx *c, struct arena *a, const char *mlmodel, size_t n,
-                        const char ***names, size_t *nnames);
-
-/* All that it declares under "inputs" or "outputs": a column is a tensor of one open size. 0 specs
- * when it has no signature; ERR_UNPROCESSABLE for types that no tensor has. */
-struct signature_specs {
-    struct tensor_spec *specs;
-    size_t n;
-    bool columns; /* of a data frame, not whole tensors */
-    bool named;   /* names were given; else they are "0", "1", ... */
-};
-int signature_specs(struct ctx *c, struct arena *a, const char *member, const char *mlmodel,
-                    size_t n, struct signature_specs *out);
-
 #endif

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "signature.h"
 
-/* Signature: what a model's MLmodel file declares of its inputs and outputs. */
 #include <jansson.h>
 #include <string.h>
 #include <yaml.h>
@@ -77,11 +76,6 @@ void signature_columns(struct ctx *c, struct arena *a, const char *mlmodel, size
                        struct signature_column **columns, size_t *ncolumns) {
     *columns = NULL;
     *ncolumns = 0;
-    char *text = inputs_text(c, mlmodel, n);
-void signature_features(struct ctx *c, struct arena *a, const char *mlmodel, size_t n,
-                        const char ***names, size_t *nnames) {
-    *names = NULL;
-    *nnames = 0;
     char *text = member_text(c, "inputs", mlmodel, n);
     json_t *tree = text ? json_loads(text, 0, NULL) : NULL;
     size_t count = json_array_size(tree);
