@@ -14,12 +14,15 @@ int main(int argc, char **argv) {
      * this program loads may; set here, before any thread could read the environment. */
     setenv("ORT_DISABLE_TELEMETRY", "1", 1);
     umask(077); /* whatever a command writes, a data directory, a backup, is its user's alone */
-    /* The program starts itself again as these two; they are no commands for people. */
+    /* The program starts itself again as these; they are no commands for people. */
     if (argc == 3 && strcmp(argv[1], "keeper") == 0) {
         return keeper_main(argv[2]);
     }
-    if (argc == 3 && strcmp(argv[1], "vet") == 0) {
-        return vet_main(argv[2]);
+    if ((argc == 3 || argc == 4) && strcmp(argv[1], "vet") == 0) {
+        return vet_main(argv[2], argv[3], false);
+    }
+    if (argc == 4 && strcmp(argv[1], "vet-record") == 0) {
+        return vet_main(argv[2], argv[3], true);
     }
     return command_main(argc, argv);
 }

@@ -5,6 +5,7 @@
 #include "doors.h"
 #include "endpoint.h"
 #include "quern/base/arena.h"
+#include "quern/base/str.h"
 #include "quern/core/ctx.h"
 #include "quern/json/json_in.h"
 #include "spec.h"
@@ -15,7 +16,7 @@ struct endpoint_in {
 struct arm_out {
     const char *name, *target, *state, *reason, *model, *sha256;
     struct opt_f64 weight;
-    struct opt_i64 version, bytes, load_ms;
+    struct opt_i64 version, bytes, load_ms, golden;
     struct opt_bool loaded;
 };
 struct endpoint_out {
@@ -38,6 +39,8 @@ SHAPE_LOCAL(shape_arm, "EndpointArm", struct arm_out,
             FIELD(struct arm_out, model, T_STR, 0, "Registered model that serves"),
             FIELD(struct arm_out, version, T_I64, 0, "Its version"),
             FIELD(struct arm_out, sha256, T_STR, 0, "Digest of its file"),
+            FIELD(struct arm_out, golden, T_I64, 0,
+                  "Golden cases that it passed before it took traffic"),
             FIELD(struct arm_out, loaded, T_BOOL, F_ALWAYS,
                   "In memory now; else it is loaded by the next request"),
             FIELD(struct arm_out, bytes, T_I64, 0, "Memory it takes, bytes"),
@@ -65,6 +68,14 @@ SHAPE(shape_endpoints, "Endpoints", struct endpoints_out,
       FIELD_SUB(struct endpoints_out, endpoints, T_LIST, F_ALWAYS, &shape_endpoint,
                 "Endpoints of the project by name"));
 
+/* The loader notes the cases with what it vetted: "... golden=<digest>:<cases>". */
+static struct opt_i64 golden_passed(const struct arm *a) {
+    const char *at = strstr(a->vetted, " golden=");
+    const char *colon = at ? strrchr(at, ':') : NULL;
+    int64_t n = 0;
+    return colon && str_to_i64(colon + 1, &n) ? SET_I64(n) : (struct opt_i64){0};
+}
+
 static void put_arm(const struct arm *a, const struct snapshot *s, struct arm_out *out) {
     const struct entry *e = snapshot_find(s, a->project, a->endpoint);
     *out = (struct arm_out){
@@ -80,6 +91,7 @@ static void put_arm(const struct arm *a, const struct snapshot *s, struct arm_ou
     out->sha256 = a->sha256;
     out->bytes = SET_I64(a->bytes);
     out->load_ms = SET_I64(a->load_ms);
+    out->golden = golden_passed(a);
 }
 
 static int put_arms(struct ctx *c, const struct endpoint *e, const struct endpoint_spec *spec,

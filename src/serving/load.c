@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "load.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "folder.h"
+#include "golden_load.h"
+#include "golden_store.h"
 #include "model.h"
 #include "quern/base/arena.h"
 #include "quern/base/clock.h"
@@ -75,29 +78,50 @@ static struct load *first(struct load **list) {
 }
 
 static int find_files(struct ctx *c, const struct model_version_info *info, struct folder *files,
-                      char **mlmodel, size_t *n) {
+                      char **mlmodel, size_t *n, struct golden_file *cases) {
+    struct golden_row row = {0};
     struct db *db = lanes_db(loads.o->lanes);
     int rc = db_read_begin(db, c);
     if (rc < 0)
         return rc;
     rc = folder_find(c, info, files);
+    if (rc == 0)
+        rc = golden_find(c, info, files, &row);
     db_read_end(c);
     if (rc == 0 && files->mlmodel && files->mlmodel->size <= 1 << 20 &&
         blob_read(c, files->mlmodel->sha256, 1 << 20, mlmodel, n) < 0) {
         err_clear(c); /* names of columns are a convenience */
         *mlmodel = NULL;
     }
-    return rc;
+    return rc == 0 ? golden_load(c, &row, cases) : rc;
 }
 
-/* A file whose digest was checked and that this very runtime was shown once is not shown again. */
-static int vet_once(struct load *l, const char *path, const char *sha256, int64_t *bytes) {
+/* A file whose digest was checked and that this very runtime was shown once, with these very cases,
+ * is not shown again. */
+static int vet_once(struct load *l, const char *path, const char *sha256, const char *folder,
+                    const struct golden_file *cases, int64_t *bytes) {
     struct ctx *c = &l->c;
+    const char *golden = NULL;
     l->vetted = arena_printf(c->arena, "%s %s", sha256, onnx_version());
+    if (cases->text)
+        l->vetted = arena_printf(c->arena, "%s golden=%s:%zu", l->vetted, cases->sha256,
+                                 cases->golden.cases.n);
     *bytes = l->a.bytes;
     if (strcmp(l->vetted, l->a.vetted) == 0)
         return 0;
-    return vet(c, loads.o->self_exe, path, bytes);
+    if (cases->text) {
+        const char *name = arena_printf(c->arena, "%s.golden", folder);
+        int made = dir_write_file(loads.work, name, cases->text, cases->n);
+        if (made < 0)
+            return made == -ENOSPC
+                       ? fail(c, ERR_DISK_FULL, "no room on disk to unpack the model")
+                       : fail(c, ERR_INTERNAL, "unpacking golden cases: %s", strerror(-made));
+        golden = arena_printf(c->arena, "%s/%s", dir_path(loads.work), name);
+    }
+    int rc = vet(c, loads.o->self_exe, path, golden, bytes);
+    if (golden)
+        dir_unlink(loads.work, arena_printf(c->arena, "%s.golden", folder));
+    return rc;
 }
 
 static void set_columns(struct ctx *c, struct model *m, const char *mlmodel, size_t n) {
@@ -112,13 +136,14 @@ static void set_columns(struct ctx *c, struct model *m, const char *mlmodel, siz
 static int load_version(struct load *l, const struct model_version_info *info) {
     struct ctx *c = &l->c;
     struct folder files;
+    struct golden_file cases = {0};
     char *mlmodel = NULL;
     size_t nmlmodel = 0;
     const char *path = NULL;
     char folder[33];
     bool alone = false;
     int64_t bytes = 0, began = clock_mono_ms();
-    int rc = find_files(c, info, &files, &mlmodel, &nmlmodel);
+    int rc = find_files(c, info, &files, &mlmodel, &nmlmodel, &cases);
     if (rc < 0)
         return rc;
     if (!onnx_ready())
@@ -128,7 +153,7 @@ static int load_version(struct load *l, const struct model_version_info *info) {
     id_hex32(folder);
     rc = folder_copy(c, &files, loads.work, folder, loads.o->max_model, &path, &alone);
     if (rc == 0)
-        rc = vet_once(l, path, files.onnx->sha256, &bytes);
+        rc = vet_once(l, path, files.onnx->sha256, folder, &cases, &bytes);
     if (rc == 0)
         rc = model_load(c, path, alone ? files.onnx->sha256 : NULL, &l->model);
     dir_remove_tree(loads.work, folder);
@@ -143,6 +168,7 @@ static int load_version(struct load *l, const struct model_version_info *info) {
     str_copy(m->sha256, sizeof m->sha256, files.onnx->sha256);
     if (mlmodel)
         set_columns(c, m, mlmodel, nmlmodel);
+    golden_warm_up(c, m, &files, &cases);
     l->took_ms = clock_mono_ms() - began;
     return 0;
 }

@@ -28,6 +28,7 @@
 #include "quern/serving/serving.h"
 #include "slot.h"
 #include "snapshot.h"
+#include "tryout.h"
 #include "want.h"
 
 #define RECHECK_MS 30000 /* for what failed for a passing reason */
@@ -540,6 +541,7 @@ int loader_start(const struct serving_options *o, struct buf *error) {
     publish(); /* known from the first request on: not ready is not unknown */
     onnx_timeout(o->timeout_ms);
     loads_start(&loader.o, loader.work, loader_wake);
+    tryout_use(&loader.o, loader.work);
     loader.thread = thread_start("serving", loader_run, NULL);
     atomic_store(&loader.unwatched, false);
     if (o->timeout_ms > 0)
@@ -563,5 +565,6 @@ void loader_stop(void) {
     thread_join(loader.watch);
     loader.watch = NULL;
     slots_drop_all();
+    tryout_use(NULL, NULL);
     dir_close(loader.work);
 }

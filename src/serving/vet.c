@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Vet: what the daemon does in a child before it trusts itself with a model file. The child loads
- * the file and runs it once on zeros; whatever a hostile file does to it ends with the child. */
+ * the file, runs it on zeros and on the golden cases that came with it; whatever a hostile file
+ * does to it ends with the child. */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
+#include "golden.h"
 #include "model.h"
 #include "quern/base/arena.h"
 #include "quern/base/buf.h"
@@ -43,8 +46,36 @@ static int64_t resident_bytes(void) {
     return got == 2 ? (int64_t)resident * sysconf(_SC_PAGESIZE) : 0;
 }
 
-int vet_main(const char *model_file) {
+/* "" without a file; its form was checked before. */
+static int read_cases(struct ctx *c, const char *file, bool record, struct golden *g) {
+    struct buf text = {0};
+    char part[4096];
+    size_t n;
+    FILE *f = fopen(file, "re");
+    while (f && text.len <= GOLDEN_BYTES && (n = fread(part, 1, sizeof part, f)) > 0)
+        buf_put(&text, part, n);
+    if (f)
+        fclose(f);
+    char *copy = arena_strndup(c->arena, text.data ? text.data : "", text.len);
+    size_t len = text.len;
+    buf_free(&text);
+    if (len > GOLDEN_BYTES)
+        return fail(c, ERR_TOO_LARGE, "the golden cases take more than %zu bytes", GOLDEN_BYTES);
+    return golden_read(c, copy, len, !record, g);
+}
+
+static int try_cases(struct ctx *c, const struct model *m, const char *file, bool record,
+                     struct golden *g) {
+    int rc = read_cases(c, file, record, g);
+    if (rc < 0)
+        return rc;
+    return record ? golden_record(c, m, g) : golden_replay(c, m, g);
+}
+
+int vet_main(const char *model_file, const char *golden_file, bool record) {
     struct ctx c;
+    struct golden golden = {0};
+    const char *recorded = NULL;
     struct buf out = {0}, error = {0};
     struct json_writer w;
     struct model *m = NULL;
@@ -57,6 +88,10 @@ int vet_main(const char *model_file) {
     before = resident_bytes();
     if (rc == 0)
         rc = model_load(&c, model_file, NULL, &m);
+    if (rc == 0 && golden_file)
+        rc = try_cases(&c, m, golden_file, record, &golden);
+    if (rc == 0 && record)
+        rc = golden_text(&c, &golden, &recorded);
     jw_init(&w, &out);
     jw_obj(&w);
     jw_key_bool(&w, "ok", rc == 0);
@@ -69,6 +104,12 @@ int vet_main(const char *model_file) {
         jw_key(&w, "metadata");
         const char *metadata = onnx_metadata(((struct shared_session *)m->state)->session);
         jw_raw(&w, metadata, __builtin_strlen(metadata));
+        if (golden_file)
+            jw_key_i64(&w, "golden", (int64_t)golden.cases.n);
+        if (recorded) {
+            jw_key(&w, "recorded");
+            jw_raw(&w, recorded, strlen(recorded));
+        }
     }
     jw_obj_end(&w);
     puts(out.data);

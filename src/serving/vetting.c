@@ -8,14 +8,16 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "golden.h"
 #include "quern/base/arena.h"
 #include "quern/core/ctx.h"
+#include "quern/json/json_out.h"
 #include "quern/onnx/onnx.h"
 #include "quern/process/process.h"
 
 #define VET_MS 60000
 #define VET_CPU_SECONDS 20 /* and one more for each 32 MiB of the file */
-#define VET_OUTPUT ((size_t)1 << 20)
+#define VET_OUTPUT (((size_t)1 << 20) + 2 * GOLDEN_BYTES)
 
 static int64_t size_of(const char *file) {
     struct stat st;
@@ -32,7 +34,9 @@ static int64_t memory_limit(int64_t size) {
 #endif
 }
 
-static int judge(struct ctx *c, const struct process_result *r, int64_t *bytes) {
+/* *said is the child's answer, to be freed; NULL when it did not succeed. */
+static int judge(struct ctx *c, const struct process_result *r, json_t **said) {
+    *said = NULL;
     if (r->timed_out)
         return fail(c, ERR_UNPROCESSABLE, "the model did not load and run within %d s",
                     VET_MS / 1000);
@@ -63,13 +67,15 @@ static int judge(struct ctx *c, const struct process_result *r, int64_t *bytes) 
                                         "the child it was tried in ended with code %d and "
                                         "said nothing",
                                         r->exit_code));
-    *bytes = json_integer_value(json_object_get(tree, "bytes"));
-    json_decref(tree);
+    if (rc == 0)
+        *said = tree;
+    else
+        json_decref(tree);
     return rc;
 }
 
-int vet(struct ctx *c, const char *self_exe, const char *model_file, int64_t *bytes) {
-    const char *const argv[] = {self_exe, "vet", model_file, NULL};
+static int run_child(struct ctx *c, const char *const *argv, const char *model_file,
+                     json_t **said) {
     const char *const env[] = {arena_printf(c->arena, "QUERN_ONNX_LIBRARY=%s", onnx_path()),
                                "PATH=/usr/bin:/bin",
 #ifdef QUERN_SANITIZED
@@ -90,5 +96,29 @@ int vet(struct ctx *c, const char *self_exe, const char *model_file, int64_t *by
     };
     struct process_result r = {0};
     int rc = process_run(c, &spec, NULL, 0, VET_OUTPUT, &r);
-    return rc < 0 ? rc : judge(c, &r, bytes);
+    return rc < 0 ? rc : judge(c, &r, said);
+}
+
+int vet(struct ctx *c, const char *self_exe, const char *model_file, const char *golden_file,
+        int64_t *bytes) {
+    const char *const argv[] = {self_exe, "vet", model_file, golden_file, NULL};
+    json_t *said = NULL;
+    int rc = run_child(c, argv, model_file, &said);
+    *bytes = json_integer_value(json_object_get(said, "bytes"));
+    json_decref(said);
+    return rc;
+}
+
+int vet_record(struct ctx *c, const char *self_exe, const char *model_file, const char *cases_file,
+               const char **document) {
+    const char *const argv[] = {self_exe, "vet-record", model_file, cases_file, NULL};
+    json_t *said = NULL;
+    int rc = run_child(c, argv, model_file, &said);
+    const json_t *recorded = json_object_get(said, "recorded");
+    if (rc == 0 && !recorded)
+        rc = fail(c, ERR_UNPROCESSABLE, "the child that ran the cases told no outputs");
+    if (rc == 0)
+        *document = json_text(c->arena, recorded, JSON_TIGHT);
+    json_decref(said);
+    return rc;
 }

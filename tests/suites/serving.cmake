@@ -18,3 +18,6 @@ set_tests_properties(client.triton PROPERTIES LABELS full TIMEOUT 300
 add_test(NAME client.oip_conformance COMMAND ${QUERN_PY3} ${CMAKE_SOURCE_DIR}/tests/client/oip_conformance.py)
 set_tests_properties(client.oip_conformance PROPERTIES LABELS full TIMEOUT 300
                      ENVIRONMENT "QUERN_BIN=$<TARGET_FILE:quern>;QUERN_VENVS=${QUERN_VENVS}")
+add_test(NAME client.golden COMMAND ${QUERN_PY3} ${CMAKE_SOURCE_DIR}/tests/client/golden.py)
+set_tests_properties(client.golden PROPERTIES LABELS full TIMEOUT 300
+                     ENVIRONMENT QUERN_BIN=$<TARGET_FILE:quern>)

@@ -7,6 +7,8 @@
  * endpoints is an immutable snapshot that predictions read without a lock; a switch loads and vets
  * the new version first (in a child: `quern vet FILE`), swaps the pointer, and frees the old one
  * after its last prediction. */
+#include <stdbool.h>
+
 #include "quern/http/route.h"
 
 struct lanes;
@@ -30,9 +32,11 @@ int serving_start(const struct serving_options *o, struct buf *error); /* loads 
  * and server_stop, which wait for them. */
 void serving_cease(void);
 void serving_stop(void);
-int vet_main(const char *model_file); /* `quern vet FILE`: loads, runs once on zeros, prints JSON */
+/* `quern vet FILE [GOLDEN]`: loads, runs on zeros and replays the golden cases, prints JSON;
+ * `quern vet-record FILE CASES` makes the cases' outputs instead. */
+int vet_main(const char *model_file, const char *golden_file, bool record);
 
 extern const struct step_action serving_deploy_action;
-extern const struct route_list serving_routes;
+extern const struct route_list serving_routes, golden_routes;
 
 #endif
