@@ -37,6 +37,14 @@ void arm_stats_read(const struct arm_stats *s, struct arm_sample *out) {
     out->requests = atomic_load_explicit(&s->requests, memory_order_acquire);
 }
 
+void arm_stats_put_back(struct arm_stats *s, const struct arm_sample *before) {
+    for (unsigned i = 0; i < ARM_STEPS; i++)
+        atomic_fetch_add_explicit(&s->steps[i], before->steps[i], memory_order_relaxed);
+    atomic_fetch_add_explicit(&s->requests, before->requests, memory_order_relaxed);
+    atomic_fetch_add_explicit(&s->errors, before->errors, memory_order_release);
+    atomic_fetch_add_explicit(&s->nan, before->nan, memory_order_release);
+}
+
 static uint64_t since(uint64_t now, uint64_t then) {
     return now >= then ? now - then : now;
 }

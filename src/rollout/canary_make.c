@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "hash.h"
 #include "policy_form.h"
 #include "quern/base/arena.h"
+#include "quern/base/buf.h"
 #include "quern/base/str.h"
 #include "quern/core/ctx.h"
+#include "quern/json/json_out.h"
 
 static int refuse(const struct making *m, const char *at, const char *member, const char *words) {
     return fail_field(m->c, ERR_INVALID, arena_printf(m->c->arena, "%s%s", at, member), "%s",
@@ -109,7 +112,19 @@ static int find_baseline(const struct making *m, const struct canary_spec *s, st
     return 0;
 }
 
-int make_canary(const struct making *m, const struct canary_spec *s) {
+/* What makes a canary another: its spec and its arm's target. */
+static uint64_t definition_of(const struct canary_spec *s, const char *target) {
+    struct buf text = {0};
+    json_encode(&text, &shape_canary, s);
+    if (target)
+        buf_puts(&text, target);
+    uint64_t h = hash_bytes(0, text.data, text.len);
+    buf_free(&text);
+    return h;
+}
+
+int make_canary(const struct making *m, const struct canary_spec *s,
+                const struct policy_arm *arms) {
     struct canary *y = ARENA_NEW(m->p->arena, struct canary);
     int rc = make_arm(m, "/canary/arm", s->arm, &y->arm);
     if (rc == 0)
@@ -125,5 +140,6 @@ int make_canary(const struct making *m, const struct canary_spec *s) {
     y->min_requests = s->min_requests.set ? (uint64_t)s->min_requests.v : 100;
     y->promote_at_end = !str_eq(s->on_end, "hold");
     m->p->canary = y;
+    m->p->canary_definition = definition_of(s, arms[y->arm].target);
     return 0;
 }

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "quern/rollout/live.h"
 
-#include <math.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -22,12 +21,14 @@ struct live {
     struct named_arm **arms;
     size_t n;
     struct bandit *bandit;
+    struct canary_run *run;
+    _Atomic int64_t born_ms;
 };
 
 struct live *live_new(void) {
     struct live *l = mem_alloc(sizeof *l);
     atomic_init(&l->refs, 1);
-    atomic_init(&l->canary, (double)NAN);
+    atomic_init(&l->canary, -1.0);
     pthread_mutex_init(&l->lock, NULL);
     return l;
 }
@@ -46,6 +47,7 @@ void live_unref(struct live *l) {
         free(l->arms[i]);
     }
     free(l->arms);
+    free(l->run);
     bandit_unref(l->bandit);
     pthread_mutex_destroy(&l->lock);
     free(l);
@@ -103,4 +105,38 @@ void live_bandit_set(struct live *l, struct bandit *b) {
     l->bandit = bandit_ref(b);
     pthread_mutex_unlock(&l->lock);
     bandit_unref(old);
+}
+
+bool live_run(struct live *l, struct canary_run *out) {
+    pthread_mutex_lock(&l->lock);
+    bool found = l->run != NULL;
+    if (found)
+        *out = *l->run;
+    pthread_mutex_unlock(&l->lock);
+    return found;
+}
+
+void live_run_set(struct live *l, const struct canary_run *run) {
+    pthread_mutex_lock(&l->lock);
+    if (!run) {
+        free(l->run);
+        l->run = NULL;
+    } else {
+        if (!l->run)
+            l->run = mem_alloc(sizeof *l->run);
+        *l->run = *run;
+    }
+    pthread_mutex_unlock(&l->lock);
+}
+
+const char *canary_phase_text(enum canary_phase p) {
+    static const char *const texts[] = {"running", "waiting", "promoted", "rolled_back"};
+    return (unsigned)p < ARRAY_LEN(texts) ? texts[p] : "";
+}
+
+int64_t live_born(const struct live *l) {
+    return atomic_load(&l->born_ms);
+}
+void live_born_set(struct live *l, int64_t born_ms) {
+    atomic_store(&l->born_ms, born_ms);
 }

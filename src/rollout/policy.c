@@ -3,7 +3,6 @@
 
 #include <ctype.h>
 #include <jansson.h>
-#include <math.h>
 #include <string.h>
 
 #include "hash.h"
@@ -12,6 +11,7 @@
 #include "quern/base/str.h"
 #include "quern/core/ctx.h"
 #include "quern/json/json_out.h"
+#include "quern/rollout/arm_stats.h"
 #include "quern/rollout/live.h"
 
 int make_arm(const struct making *m, const char *at, const char *name, unsigned *out) {
@@ -180,10 +180,30 @@ static int make_all(const struct making *m, const struct rollout_spec *spec,
     if (rc == 0 && spec->bandit)
         rc = make_bandit(m, spec->bandit);
     if (rc == 0 && spec->canary)
-        rc = make_canary(m, spec->canary);
+        rc = make_canary(m, spec->canary, arms);
     if (rc == 0)
         rc = make_schedule(m, &spec->schedule);
     return rc;
+}
+
+/* A canary that is new or another begins with its first step; the one that runs goes on. What
+ * became of one that ended stays to be seen. */
+static void follow_canary(struct policy *p) {
+    struct canary_run run;
+    bool known = live_run(p->live, &run);
+    if (!p->canary) {
+        live_canary_set(p->live, -1);
+        if (known && run.phase <= PHASE_WAITING)
+            live_run_set(p->live, NULL);
+        return;
+    }
+    if (known && run.phase <= PHASE_WAITING && run.definition == p->canary_definition)
+        return;
+    run = (struct canary_run){.definition = p->canary_definition};
+    arm_stats_read(p->stats[p->canary->arm], &run.arm);
+    arm_stats_read(p->stats[p->canary->baseline], &run.baseline);
+    live_run_set(p->live, &run);
+    live_canary_set(p->live, p->canary->steps[0].percent);
 }
 
 int policy_make(struct ctx *c, const char *endpoint, const struct rollout_spec *spec,
@@ -207,8 +227,7 @@ int policy_make(struct ctx *c, const char *endpoint, const struct rollout_spec *
     for (size_t i = 0; i < p->n; i++)
         p->stats[i] = live_arm(p->live, p->names[i]);
     live_bandit_set(p->live, p->bandit);
-    if (p->canary && isnan(live_canary(p->live)))
-        live_canary_set(p->live, p->canary->steps[0].percent);
+    follow_canary(p);
     *out = p;
     return 0;
 }
@@ -246,6 +265,9 @@ struct arm_stats *policy_stats(const struct policy *p, unsigned arm) {
 }
 struct live *policy_live(const struct policy *p) {
     return p->live;
+}
+uint64_t policy_canary_definition(const struct policy *p) {
+    return p->canary_definition;
 }
 const struct canary *policy_canary(const struct policy *p) {
     return p->canary;

@@ -76,6 +76,7 @@ struct policy {
     struct salted bandit_key;
     int64_t window_ms;
     struct canary *canary;
+    uint64_t canary_definition;
     struct window *windows;
     size_t nwindows;
 };
@@ -96,7 +97,8 @@ int make_share(const struct making *m, const char *at, struct opt_f64 percent, d
 int make_arm(const struct making *m, const char *at, const char *name, unsigned *out);
 int make_rules(const struct making *m, const struct list *rules);
 int make_bandit(const struct making *m, const struct bandit_spec *spec);
-int make_canary(const struct making *m, const struct canary_spec *spec);
+int make_canary(const struct making *m, const struct canary_spec *spec,
+                const struct policy_arm *arms);
 int make_schedule(const struct making *m, const struct list *windows);
 
 /* Whether the window holds at a time. */

@@ -31,6 +31,8 @@ struct arm_sample {
 };
 /* requests is read last: errors and nan never exceed it. */
 void arm_stats_read(const struct arm_stats *s, struct arm_sample *out);
+/* Adds what was counted before, as after a restart. */
+void arm_stats_put_back(struct arm_stats *s, const struct arm_sample *before);
 /* *now - *then into *now; a member that shrank (it was reset) counts from 0. */
 void arm_sample_since(struct arm_sample *now, const struct arm_sample *then);
 /* Latency in milliseconds below or at which the share q (0 to 1) lies: the upper end of its step.

@@ -3,6 +3,7 @@
 #define QUERN_ROLLOUT_LIVE_H
 /* Live: what an endpoint's rollout has counted and learnt. It outlives the policies that are made
  * of the endpoint's changing spec: each new policy goes on with it. Counted references. */
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -22,10 +23,29 @@ struct arm_stats *live_arm(struct live *l, const char *name);
 /* The i-th arm's name and counts; NULL past the end. Arms are never taken away. */
 struct arm_stats *live_arm_at(struct live *l, size_t i, const char **name);
 
-/* The canary's share now, in percent; below 0: no canary runs; NaN: nobody said yet, and the first
- * policy with a canary begins it. */
+/* The canary's share now, in percent; below 0: no canary runs. */
 double live_canary(const struct live *l);
 void live_canary_set(struct live *l, double percent);
+
+/* A canary on its way, or how the last one ended. */
+enum canary_phase { PHASE_RUNNING, PHASE_WAITING, PHASE_PROMOTED, PHASE_ROLLED_BACK };
+struct canary_run {
+    uint64_t definition; /* digest of the canary's spec; another spec is another run */
+    enum canary_phase phase;
+    size_t step;
+    int64_t since_ms; /* when the step began; 0: not yet, its arm is not ready */
+    char reason[256];
+    struct arm_sample arm, baseline; /* counts when the step began */
+};
+/* False when there is none. */
+bool live_run(struct live *l, struct canary_run *out);
+void live_run_set(struct live *l, const struct canary_run *run); /* NULL: there is none */
+const char *canary_phase_text(
+    enum canary_phase p); /* "running" "waiting" "promoted" "rolled_back" */
+
+/* Which making of the endpoint this is: the row's created_ms. */
+int64_t live_born(const struct live *l);
+void live_born_set(struct live *l, int64_t born_ms);
 
 /* The bandit of the policy made last; NULL when it has none. A reference that is the caller's. */
 struct bandit *live_bandit(struct live *l);

@@ -24,8 +24,9 @@ struct policy;
 #define POLICY_SHADOWS_MAX 8
 
 struct policy_arm {
-    const char *name; /* unique, letters, digits, '-', '_', '.' */
-    double weight;    /* 0 and above; a share of the sum */
+    const char *name;   /* unique, letters, digits, '-', '_', '.' */
+    double weight;      /* 0 and above; a share of the sum */
+    const char *target; /* another target of a canary's arm is another canary; may be NULL */
 };
 
 /* Checks and compiles. `live` is gone on with (a reference is taken); NULL: a fresh one, as for a
@@ -43,6 +44,7 @@ int policy_arm_index(const struct policy *p, const char *name); /* -1: none */
 struct arm_stats *policy_stats(const struct policy *p, unsigned arm);
 struct live *policy_live(const struct policy *p);               /* borrowed */
 const struct canary *policy_canary(const struct policy *p);     /* NULL: none */
+uint64_t policy_canary_definition(const struct policy *p);      /* of its spec and target */
 struct bandit *policy_bandit(const struct policy *p);           /* borrowed; NULL: none */
 unsigned policy_bandit_arm(const struct policy *p, unsigned i); /* arm of the bandit's i-th */
 int64_t policy_reward_window_ms(const struct policy *p);        /* 0: none */
