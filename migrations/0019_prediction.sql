@@ -50,3 +50,20 @@ CREATE TABLE prediction_feedback (
     received_ms INTEGER NOT NULL,
     PRIMARY KEY (project_id, endpoint, prediction_id, name)
 ) STRICT, WITHOUT ROWID;
+
+-- Replays of a logged window against another model: asked for, under way, and what came of them.
+CREATE TABLE prediction_replay (
+    id TEXT PRIMARY KEY,
+    project_id INTEGER NOT NULL REFERENCES project (id) ON DELETE CASCADE,
+    endpoint TEXT NOT NULL,
+    spec TEXT NOT NULL,
+    state TEXT NOT NULL CHECK (state IN ('pending', 'running', 'done', 'failed', 'cancelled')),
+    reason TEXT NOT NULL DEFAULT '',
+    seen INTEGER NOT NULL DEFAULT 0,
+    total INTEGER NOT NULL DEFAULT 0,
+    report TEXT NOT NULL DEFAULT '',
+    created_ms INTEGER NOT NULL,
+    updated_ms INTEGER NOT NULL
+) STRICT;
+CREATE INDEX prediction_replay_endpoint ON prediction_replay (project_id, endpoint, created_ms);
+CREATE INDEX prediction_replay_open ON prediction_replay (created_ms) WHERE state IN ('pending', 'running');

@@ -30,6 +30,9 @@ void capture_free(struct capture *k);
 /* One line of JSON and its line feed. */
 void capture_print(const struct capture *k, struct buf *out);
 
+/* Tensors as the members of an object. */
+void capture_print_tensors(const struct tensor *t, size_t n, struct buf *out);
+
 /* ---- ring: what waits for the recorder. Any thread puts, one takes. ---- */
 
 void ring_bound(size_t bytes);

@@ -74,7 +74,8 @@ static void put_element(struct json_writer *w, const struct tensor *t, size_t i)
         break;
     case DT_UINT64:
         snprintf(text, sizeof text, "%llu", (unsigned long long)((const uint64_t *)t->data)[i]);
-        jw_raw(w, text, strlen(text));
+        ((const uint64_t *)t->data)[i] > INT64_MAX ? jw_str(w, text)
+                                                   : jw_raw(w, text, strlen(text));
         break;
     case DT_INT8:
         jw_i64(w, ((const int8_t *)t->data)[i]);
@@ -147,6 +148,17 @@ static void put_tensors(struct json_writer *w, const char *key, const struct ten
         put_nested(w, &t[i], 0, 0);
     }
     jw_obj_end(w);
+}
+
+void capture_print_tensors(const struct tensor *t, size_t n, struct buf *out) {
+    struct json_writer w;
+    jw_init(&w, out);
+    jw_obj(&w);
+    for (size_t i = 0; i < n; i++) {
+        jw_key(&w, t[i].name);
+        put_nested(&w, &t[i], 0, 0);
+    }
+    jw_obj_end(&w);
 }
 
 static int64_t rows_of(const struct prediction_fact *f) {

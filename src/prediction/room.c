@@ -8,6 +8,7 @@
 #include "quern/lane/lane.h"
 #include "quern/prediction/prediction.h"
 #include "recorder.h"
+#include "replay.h"
 #include "segment.h"
 
 static struct lanes *lanes;
@@ -30,6 +31,10 @@ void prediction_endpoint_known(prediction_endpoint_fn *fn) {
     known = fn;
 }
 
+int room_endpoint_here(struct ctx *c, const char *name) {
+    return known ? known(c, name) : 0;
+}
+
 int room_endpoint(struct ctx *c, const char *name) {
     if (!known)
         return 0;
@@ -47,10 +52,14 @@ int prediction_start(const struct prediction_options *o, struct buf *error) {
     segment_files(o->data);
     dir_remove_tree(o->data, "exports"); /* what a crash left */
     ring_bound(o->ring_bytes);
-    return recorder_start(room_db(), o->sweep_ms, error);
+    int rc = recorder_start(room_db(), o->sweep_ms, error);
+    if (rc == 0)
+        replay_start();
+    return rc;
 }
 
 void prediction_stop(void) {
+    replay_stop();
     ring_bound(0);
     recorder_stop();
     segment_files(NULL);

@@ -12,5 +12,6 @@ struct dir *room_data(void);
 struct lanes *room_lanes(void);
 /* On a thread without a connection: ERR_NOT_FOUND when the project has no such endpoint. */
 int room_endpoint(struct ctx *c, const char *name);
+int room_endpoint_here(struct ctx *c, const char *name); /* with one */
 
 #endif

@@ -91,6 +91,29 @@ void prediction_on_reward(prediction_reward_fn *fn);
 typedef int prediction_endpoint_fn(struct ctx *c, const char *endpoint);
 void prediction_endpoint_known(prediction_endpoint_fn *fn);
 
+/* ---- replay: logged requests against another model ---- */
+
+/* A model that serving made ready. Run and closed on the thread that opened it. */
+struct replay_model {
+    const char *name; /* of the registered model */
+    int64_t version;
+    const struct tensor_spec *inputs;
+    size_t ninputs;
+    const char *const *features; /* columns along the last axis of a lone 2-D input; NULL: none */
+    size_t nfeatures;
+    void *handle;
+};
+struct replay_ops {
+    /* Of `target` (models:/NAME/VERSION, models:/NAME@ALIAS), or NULL: of the endpoint's arm. On a
+     * thread without a connection. */
+    int (*open)(struct ctx *c, const char *endpoint, const char *target, const char *arm,
+                struct replay_model *out);
+    int (*run)(struct ctx *c, const struct replay_model *m, const struct tensor *in, size_t nin,
+               struct tensor **out, size_t *nout);
+    void (*close)(struct replay_model *m);
+};
+void prediction_replay_with(const struct replay_ops *ops); /* before the doors open */
+
 /* ---- the room ---- */
 
 struct prediction_options {
