@@ -46,7 +46,7 @@ static int put_one(struct ctx *c, const struct endpoint *e, const struct endpoin
         forget(&a);
     a.place = (int64_t)place;
     a.target = want->target;
-    a.runtime = "";
+    a.runtime = spec_runtime_text(c, want);
     a.pinned = s->warm && strcmp(s->warm, "pinned") == 0;
     a.revision = e->revision;
     a.reason = "";

@@ -14,37 +14,38 @@ static const char *const kinds[] = {"onnx", "child", "mlflow", NULL};
 static const char *const protocols[] = {"oip", "mlflow", "sagemaker", "vertex", NULL};
 
 #define NUMBER(m, lo, hi, d) FIELD_MAX(struct runtime_spec, m, T_I64, 0, lo, hi, d)
-SHAPE(shape_runtime, "Runtime", struct runtime_spec,
-      FIELD_ENUM(struct runtime_spec, kind, F_REQUIRED, kinds,
-                 "onnx: in the daemon; child: a supervised command; mlflow: the operator's command "
-                 "for MLflow models (serving.pyfunc-command)"),
-      FIELD_MAX(struct runtime_spec, command, T_STRS, 0, 0, COMMAND_MAX,
-                "Program and arguments of a child, no shell; {model} stands for the folder with "
-                "the version's files, {port} for a free port of 127.0.0.1, {socket} for the path "
-                "of a unix socket, {name} and {version} for the model's"),
-      FIELD(struct runtime_spec, env, T_MAP, 0,
-            "Further environment of a child; shown to whoever may read the endpoint"),
-      FIELD_ENUM(struct runtime_spec, protocol, 0, protocols,
-                 "What the child speaks: oip (default), mlflow, sagemaker or vertex"),
-      FIELD_MAX(struct runtime_spec, model, T_STR, 0, 1, 200,
-                "Name under which an OIP child serves the model; default the model's own"),
-      FIELD_MAX(struct runtime_spec, health, T_STR, 0, 1, 200,
-                "Path that answers 200 once the child is ready; default /v2/health/ready, /ping, "
-                "/readyz and /healthz in turn"),
-      FIELD_MAX(struct runtime_spec, path, T_STR, 0, 1, 200,
-                "Path of predictions; default the protocol's"),
-      NUMBER(start_ms, 100, 3600000, "Longest time till it is ready, milliseconds; default 60000"),
-      NUMBER(timeout_ms, 1, 3600000, "Longest prediction, milliseconds; default 60000"),
-      NUMBER(idle_ms, 100, 2592000000,
-             "Ended after this long without a prediction, milliseconds; default never"),
-      NUMBER(concurrency, 1, 256, "Predictions under way at once; default 4"),
-      NUMBER(restarts, 1, 1000000, "Starts in a row that may come to nothing; default 10"),
-      NUMBER(memory_bytes, 16777216, 0, "Address space that each process may use; default any"),
-      NUMBER(answer_bytes, 1024, 1073741824, "Longest answer; default 64 MiB"));
+SHAPE_STRICT(
+    shape_runtime, "Runtime", struct runtime_spec,
+    FIELD_ENUM(struct runtime_spec, kind, F_REQUIRED, kinds,
+               "onnx: in the daemon; child: a supervised command; mlflow: the operator's command "
+               "for MLflow models (serving.pyfunc-command)"),
+    FIELD_MAX(struct runtime_spec, command, T_STRS, 0, 0, COMMAND_MAX,
+              "Program and arguments of a child, no shell; {model} stands for the folder with "
+              "the version's files, {port} for a free port of 127.0.0.1, {socket} for the path "
+              "of a unix socket, {name} and {version} for the model's"),
+    FIELD(struct runtime_spec, env, T_MAP, 0,
+          "Further environment of a child; shown to whoever may read the endpoint"),
+    FIELD_ENUM(struct runtime_spec, protocol, 0, protocols,
+               "What the child speaks: oip (default), mlflow, sagemaker or vertex"),
+    FIELD_MAX(struct runtime_spec, model, T_STR, 0, 1, 200,
+              "Name under which an OIP child serves the model; default the model's own"),
+    FIELD_MAX(struct runtime_spec, health, T_STR, 0, 1, 200,
+              "Path that answers 200 once the child is ready; default /v2/health/ready, /ping, "
+              "/readyz and /healthz in turn"),
+    FIELD_MAX(struct runtime_spec, path, T_STR, 0, 1, 200,
+              "Path of predictions; default the protocol's"),
+    NUMBER(start_ms, 100, 3600000, "Longest time till it is ready, milliseconds; default 60000"),
+    NUMBER(timeout_ms, 1, 3600000, "Longest prediction, milliseconds; default 60000"),
+    NUMBER(idle_ms, 100, 2592000000,
+           "Ended after this long without a prediction, milliseconds; default never"),
+    NUMBER(concurrency, 1, 256, "Predictions under way at once; default 4"),
+    NUMBER(restarts, 1, 1000000, "Starts in a row that may come to nothing; default 10"),
+    NUMBER(memory_bytes, 16777216, 0, "Address space that each process may use; default any"),
+    NUMBER(answer_bytes, 1024, 1073741824, "Longest answer; default 64 MiB"));
 
 static int refuse(struct ctx *c, const char *at, const char *member, const char *why) {
-    return fail_field(c, ERR_INVALID, arena_printf(c->arena, "%s.%s", at, member), "%s.%s %s", at,
-                      member, why);
+    return fail_field(c, ERR_INVALID, arena_printf(c->arena, "%s/%s", at, member), "%s %s", member,
+                      why);
 }
 
 /* A path as it may stand in a request line. */
@@ -95,7 +96,9 @@ static void set_default(struct opt_i64 *o, int64_t v) {
 
 int runtime_check(struct ctx *c, const char *at, struct runtime_spec *s) {
     bool child = str_eq(s->kind, "child");
-    if (!child && (s->command.n || s->env.n || s->protocol))
+    /* What was filled in here before is read again from where it is stored. */
+    bool odd = s->protocol && !(str_eq(s->kind, "mlflow") && str_eq(s->protocol, "mlflow"));
+    if (!child && (s->command.n || s->env.n || odd))
         return refuse(c, at,
                       s->command.n ? "command"
                       : s->env.n   ? "env"

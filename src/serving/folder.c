@@ -44,7 +44,7 @@ static int no_model(struct ctx *c, const struct folder *f, size_t onnx) {
     return rc;
 }
 
-int folder_find(struct ctx *c, const struct model_version_info *info, struct folder *out) {
+int folder_list(struct ctx *c, const struct model_version_info *info, struct folder *out) {
     struct artifact_entry one;
     *out = (struct folder){.base = ""};
     if (!info->artifact_path)
@@ -59,21 +59,26 @@ int folder_find(struct ctx *c, const struct model_version_info *info, struct fol
         rc = artifact_stat(c, info->artifact_path, &one); /* a lone file */
         if (rc < 0 && c->err.code == ERR_NOT_FOUND) {
             err_clear(c);
-            return no_model(c, out, 0);
-        }
-        if (rc == 0 && !one.is_dir) {
+            rc = 0;
+        } else if (rc == 0 && !one.is_dir) {
             out->files.items = arena_dup(c->arena, &one, sizeof one);
             out->files.n = 1;
         }
     }
+    for (size_t i = 0; rc == 0 && i < out->files.n; i++)
+        if (strcmp(below(out, &out->files.items[i]), "MLmodel") == 0)
+            out->mlmodel = &out->files.items[i];
+    return rc;
+}
+
+int folder_find(struct ctx *c, const struct model_version_info *info, struct folder *out) {
+    int rc = folder_list(c, info, out);
     if (rc < 0)
         return rc;
     size_t onnx = 0;
     bool exact = false;
     for (size_t i = 0; i < out->files.n; i++) {
         const struct artifact_entry *e = &out->files.items[i];
-        if (strcmp(below(out, e), "MLmodel") == 0)
-            out->mlmodel = e;
         if (!str_ends(e->path, ".onnx"))
             continue;
         onnx++;
@@ -191,4 +196,38 @@ int folder_copy(struct ctx *c, const struct folder *f, struct dir *dir, const ch
     *path = arena_printf(c->arena, "%s/%s", dir_path(dir), file);
     *alone = rc == 0 && scan.nexternal == 0;
     return rc;
+}
+
+int folder_copy_all(struct ctx *c, const struct folder *f, struct dir *dir, const char *name,
+                    int64_t cap, int64_t *bytes) {
+    int64_t room = cap;
+    int made = dir_mkdirs(dir, name);
+    if (f->files.n == 0)
+        return fail(c, ERR_UNPROCESSABLE, "the model version holds no files");
+    for (size_t i = 0; i < f->files.n; i++) {
+        const struct artifact_entry *e = &f->files.items[i];
+        const char *rel = *f->base ? below(f, e) : leaf(e->path), *slash = strrchr(rel, '/');
+        if (made == 0 && slash)
+            made =
+                dir_mkdirs(dir, arena_printf(c->arena, "%s/%.*s", name, (int)(slash - rel), rel));
+        if (made < 0)
+            return fail(c, ERR_INTERNAL, "unpacking a model: %s", strerror(-made));
+        int rc = copy_one(c, e, dir, arena_printf(c->arena, "%s/%s", name, rel), &room);
+        if (rc < 0)
+            return rc;
+    }
+    *bytes = cap - room;
+    return 0;
+}
+
+void folder_digest(const struct folder *f, char sha256[65]) {
+    struct sha256 *sum = sha256_new();
+    unsigned char digest[32];
+    for (size_t i = 0; i < f->files.n; i++) {
+        const char *name = below(f, &f->files.items[i]);
+        sha256_add(sum, name, strlen(name) + 1);
+        sha256_add(sum, f->files.items[i].sha256, 64);
+    }
+    sha256_end(sum, digest);
+    hex_encode(digest, sizeof digest, sha256);
 }

@@ -30,4 +30,12 @@ int folder_find(struct ctx *c, const struct model_version_info *info, struct fol
 int folder_copy(struct ctx *c, const struct folder *f, struct dir *dir, const char *name,
                 int64_t cap, const char **path, bool *alone);
 
+/* Inside a read: the files alone, whatever they are. */
+int folder_list(struct ctx *c, const struct model_version_info *info, struct folder *out);
+/* Copies all of them, likewise; *bytes is what they take. */
+int folder_copy_all(struct ctx *c, const struct folder *f, struct dir *dir, const char *name,
+                    int64_t cap, int64_t *bytes);
+/* Over the names and digests of all files. */
+void folder_digest(const struct folder *f, char sha256[65]);
+
 #endif

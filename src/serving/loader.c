@@ -109,8 +109,9 @@ static int record(struct ctx *c, const struct arm *a, const char *state, const c
     return rc;
 }
 
-static bool serves(const struct slot *s, const char *name, int64_t version) {
-    return s->model && s->model->version == version && strcmp(s->model->name, name) == 0;
+static bool serves(const struct slot *s, const struct arm *a, const char *name, int64_t version) {
+    return s->model && s->model->version == version && strcmp(s->model->name, name) == 0 &&
+           strcmp(s->model->made_of, a->runtime) == 0;
 }
 
 /* Published before the row says ready: who reads that may predict at once. */
@@ -241,7 +242,7 @@ static bool reconcile_load(struct load *l, struct slot *s) {
     }
     l->resolved = true;
     bool same = a->version == l->info.version && strcmp(a->model, l->info.name) == 0;
-    if (serves(s, l->info.name, l->info.version) || (s->idle && same && !s->wanted)) {
+    if (serves(s, a, l->info.name, l->info.version) || (s->idle && same && !s->wanted)) {
         settle(l, s);
         return false;
     }

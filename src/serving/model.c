@@ -81,6 +81,7 @@ int model_load(struct ctx *c, const char *path, const char *sha256, struct model
     m->arena = arena_new();
     m->runtime = &onnx_runtime;
     m->platform = "onnxruntime_onnx";
+    m->made_of = "";
     int rc = session_share(c, path, sha256, &s);
     struct tensor *zeros = NULL, *ran = NULL;
     size_t nran = 0;

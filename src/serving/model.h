@@ -35,6 +35,7 @@ struct model {
     int64_t version;
     char version_text[24];
     char sha256[65];      /* of the model file */
+    const char *made_of;  /* the arm's runtime as its row has it; "" for ONNX in process */
     const char *platform; /* "onnxruntime_onnx" */
     const struct tensor_spec *inputs;
     size_t ninputs;
@@ -53,6 +54,11 @@ void model_free(struct model *m);
 /* The runtime's run. */
 int model_run(struct ctx *c, const struct model *m, const struct tensor *in, size_t nin,
               const char *const *wanted, struct tensor **out, size_t *nout);
+
+/* The inputs in the order of the specs, [n] and [n, 1] made what the spec says; ERR_INVALID names
+ * the one that is missing, unknown, there twice, or of another type or shape. */
+int model_fit(struct ctx *c, const struct tensor_spec *specs, size_t n, const struct tensor *in,
+              size_t nin, struct tensor **out);
 
 /* Zeros (and empty strings) in the shape of the inputs, 1 where the size is open. */
 int model_zeros(struct ctx *c, const struct tensor_spec *specs, size_t n, struct tensor **out);

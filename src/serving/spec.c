@@ -5,6 +5,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "child.h"
 #include "degrade.h"
 #include "quern/base/arena.h"
 #include "quern/base/buf.h"
@@ -22,7 +23,9 @@ SHAPE_STRICT(
     FIELD_MAX(struct arm_spec, target, T_STR, F_REQUIRED, 1, 1024,
               "models:/NAME@ALIAS (follows the alias) or models:/NAME/VERSION"),
     FIELD(struct arm_spec, weight, T_F64, 0,
-          "Share of the requests among all arms' weights; default 1 for the first, else 0"));
+          "Share of the requests among all arms' weights; default 1 for the first, else 0"),
+    FIELD_SUB(struct arm_spec, runtime, T_OBJ, 0, &shape_runtime,
+              "What runs it; default ONNX Runtime in the daemon"));
 SHAPE_STRICT(shape_degrade_spec, "DegradeStep", struct degrade_spec,
              FIELD(struct degrade_spec, arm, T_STR, 0, "Another arm answers"),
              FIELD(struct degrade_spec, last, T_BOOL, 0,
@@ -64,7 +67,8 @@ static int check_arm(struct ctx *c, const struct endpoint_spec *s, size_t i) {
     if (!(a->weight.v >= 0) || !isfinite(a->weight.v))
         return fail_field(c, ERR_INVALID, arena_printf(c->arena, "%s/weight", field),
                           "a weight is a number from 0 on");
-    return 0;
+    return a->runtime ? runtime_check(c, arena_printf(c->arena, "%s/runtime", field), a->runtime)
+                      : 0;
 }
 
 static int check_degrade(struct ctx *c, const struct endpoint_spec *s) {
@@ -124,4 +128,23 @@ int spec_read(struct ctx *c, const char *text, struct endpoint_spec *out) {
     if (rc == 0)
         rc = json_decode(c, DIALECT_PROBLEM, &shape_endpoint_spec, tree, NULL, NULL, out);
     return rc == 0 ? spec_check(c, out) : rc;
+}
+
+const char *spec_runtime_text(struct ctx *c, const struct arm_spec *a) {
+    struct buf out = {0};
+    if (!a->runtime || str_eq(a->runtime->kind, "onnx"))
+        return "";
+    json_encode(&out, &shape_runtime, a->runtime);
+    char *text = arena_strndup(c->arena, out.data, out.len);
+    buf_free(&out);
+    return text;
+}
+
+int spec_runtime_read(struct ctx *c, const char *text, struct runtime_spec *out) {
+    struct json_t *tree;
+    *out = (struct runtime_spec){0};
+    int rc = json_parse(c, DIALECT_PROBLEM, text, strlen(text), &tree);
+    if (rc == 0)
+        rc = json_decode(c, DIALECT_PROBLEM, &shape_runtime, tree, NULL, NULL, out);
+    return rc == 0 ? runtime_check(c, "runtime", out) : rc;
 }

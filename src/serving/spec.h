@@ -10,10 +10,13 @@ struct ctx;
 #define ARMS_MAX 16
 #define DEGRADE_MAX 8
 
+struct runtime_spec;
+
 struct arm_spec {
     const char *name;   /* of the arm */
     const char *target; /* models:/NAME@ALIAS or models:/NAME/VERSION */
     struct opt_f64 weight;
+    struct runtime_spec *runtime; /* NULL: ONNX in process */
 };
 
 /* One step of the chain that is gone down when the chosen arm fails. */
@@ -38,6 +41,9 @@ extern const struct shape shape_arm_spec, shape_degrade_spec, shape_endpoint_spe
 int spec_check(struct ctx *c, struct endpoint_spec *s);
 /* The document as it is stored: JSON in c's arena. */
 const char *spec_text(struct ctx *c, const struct endpoint_spec *s);
+/* An arm's runtime likewise; "" for ONNX in process. */
+const char *spec_runtime_text(struct ctx *c, const struct arm_spec *a);
+int spec_runtime_read(struct ctx *c, const char *text, struct runtime_spec *out);
 /* Reads what spec_text wrote. */
 int spec_read(struct ctx *c, const char *text, struct endpoint_spec *out);
 
