@@ -25,7 +25,7 @@ SCRIPT = os.path.join(HERE, "..", "children", "server.py")
 def full():
     """A Python that can run mlflow's scoring server: the one that is named, else this one."""
     for python in filter(None, [os.environ.get("QUERN_MLFLOW"), sys.executable]):
-        p = subprocess.run([python, "-c", "import fastapi, uvicorn, sklearn, mlflow.sklearn, "
+        p = subprocess.run([python, "-c", "import fastapi, uvicorn, skops, mlflow.sklearn, "
                             "mlflow.pyfunc.scoring_server"], capture_output=True)
         if p.returncode == 0:
             return python

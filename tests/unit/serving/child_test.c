@@ -386,8 +386,8 @@ static int daemon_main(void) {
 static int check(struct runtime_spec s, const char *words) {
     struct ctx c;
     ctx_begin(&c);
-    int rc = -runtime_check(&c, "arms[0].runtime", &s);
-    CHECK_HAS(c.err.field ? c.err.field : "", "arms[0].runtime.");
+    int rc = -runtime_check(&c, "arms/0/runtime", &s);
+    CHECK_HAS(c.err.field ? c.err.field : "", "arms/0/runtime/");
     CHECK_HAS(c.err.message ? c.err.message : "", words);
     ctx_end(&c);
     return rc;
