@@ -34,6 +34,9 @@ struct degrade_step {
 /* Fails naming the field when the outputs of a constant answer cannot be read. */
 int degrade_make(struct ctx *c, const struct degrade_spec *spec, size_t place,
                  const char *const *arms, size_t narms, struct degrade_step *out);
+/* The outputs of a constant answer from their JSON text; fails naming `field`. */
+int degrade_constant_read(struct ctx *c, const char *outputs, const char *field,
+                          struct degrade_step *out);
 /* A constant answer for so many rows, in c's arena. */
 void degrade_constant(struct ctx *c, const struct degrade_step *s, size_t rows, struct tensor **out,
                       size_t *n);

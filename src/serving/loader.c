@@ -25,6 +25,7 @@
 #include "quern/lane/lane.h"
 #include "quern/onnx/onnx.h"
 #include "quern/registry/registry.h"
+#include "quern/rollout/live.h"
 #include "quern/serving/serving.h"
 #include "slot.h"
 #include "snapshot.h"
@@ -272,13 +273,15 @@ static bool take_endpoint(struct ctx *c, const struct endpoint *e) {
         for (size_t i = 0; i < b->n; i++)
             slot_forget(b->slots[i]); /* a load under way belongs to the one before */
         bound_plan(b, NULL);
+        live_unref(b->live);
+        b->live = live_new();
         b->born_ms = e->created_ms;
         changed = true;
     }
     if (b->plan && b->plan->revision == e->revision)
         return changed;
     struct plan *p = NULL;
-    if (plan_make(c, e->policy, e->revision, &p) < 0) {
+    if (plan_make(c, e, b->live, &p) < 0) {
         log_error("endpoint.spec", "endpoint %s: %s", e->name,
                   c->err.message ? c->err.message : "its spec cannot be read");
         err_clear(c);

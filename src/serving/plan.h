@@ -14,18 +14,23 @@
 
 struct arena;
 struct ctx;
+struct endpoint;
+struct live;
+struct policy;
 
 /* Immutable. */
 struct plan {
     struct arena *arena;
     struct endpoint_spec spec; /* in the arena */
+    struct policy *policy;       /* which arm answers; one reference is the plan's */
+    struct degrade_step holdout; /* its constant, when the holdout is answered by one */
     struct degrade_step *degrade;
     size_t ndegrade;
     int64_t revision;
     unsigned refs;
 };
-/* Compiles a stored spec; fails only when it cannot be read. */
-int plan_make(struct ctx *c, const char *policy, int64_t revision, struct plan **out);
+/* Compiles an endpoint's stored spec; fails only when it cannot be read. `live` is gone on with. */
+int plan_make(struct ctx *c, const struct endpoint *e, struct live *live, struct plan **out);
 void plan_free(struct plan *p);
 
 /* What is counted of one arm, from the time its endpoint was made. */

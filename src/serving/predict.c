@@ -1,14 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "predict.h"
 
+#include <math.h>
 #include <string.h>
 
+#include "chance.h"
 #include "model.h"
 #include "plan.h"
 #include "quern/base/arena.h"
 #include "quern/base/clock.h"
 #include "quern/core/ctx.h"
 #include "quern/metric/metric.h"
+#include "quern/rollout/policy.h"
+#include "remember.h"
+#include "shadow.h"
 #include "snapshot.h"
 
 static _Thread_local bool no_place;
@@ -17,12 +22,7 @@ void predict_without_place(void) {
     no_place = true;
 }
 
-/* Once a second is enough to tell who was used last. */
-static void touch(const struct ctx *c, const struct entry_arm *a) {
-    int64_t then = atomic_load_explicit(&a->live->used_ms, memory_order_relaxed);
-    if (c->now_ms - then > 1000)
-        atomic_store_explicit(&a->live->used_ms, c->now_ms, memory_order_relaxed);
-}
+/* ---- which arm ---- */
 
 static const struct entry_arm *of_version(const struct entry *e, const char *version) {
     for (size_t i = 0; i < e->narms; i++)
@@ -31,30 +31,84 @@ static const struct entry_arm *of_version(const struct entry *e, const char *ver
     return NULL;
 }
 
-static const struct entry_arm *of_name(const struct entry *e, const char *name) {
-    for (size_t i = 0; i < e->narms; i++)
-        if (strcmp(e->arms[i].name, name) == 0)
-            return &e->arms[i];
+struct asker {
+    struct ctx *c;
+    const struct request *q;
+};
+
+static const char *attribute(void *arg, enum attribute_from from, const char *name) {
+    struct asker *a = arg;
+    switch (from) {
+    case FROM_HEADER:
+        return ctx_header(a->c, name);
+    case FROM_PARAMETER:
+        return a->q->parameter ? a->q->parameter(a->c, a->q, name) : NULL;
+    case FROM_FIELD:
+        return a->q->field ? a->q->field(a->c, a->q, name) : NULL;
+    case FROM_NONE:
+        break;
+    }
     return NULL;
 }
 
-static int choose(struct ctx *c, const struct entry *e, const struct request *q, struct answer *a) {
-    a->reason = "forced";
+/* Arms without a model are passed over as long as another has one. */
+static uint32_t usable_arms(const struct entry *e) {
+    uint32_t usable = 0;
+    for (size_t i = 0; i < e->narms; i++)
+        usable |= e->arms[i].model ? 1u << i : 0;
+    return usable ? usable : UINT32_MAX >> (32 - e->narms);
+}
+
+static int by_policy(struct ctx *c, const struct entry *e, const struct request *q,
+                     const char *forced, struct choice *choice) {
+    struct asker asker = {c, q};
+    const struct policy_request request = {.attribute = attribute,
+                                           .arg = &asker,
+                                           .forced = forced,
+                                           .random = chance_u64(),
+                                           .now_ms = c->now_ms,
+                                           .usable = usable_arms(e)};
+    switch (policy_choose(e->plan->policy, &request, choice)) {
+    case CHOICE_OK:
+        return 0;
+    case CHOICE_NO_ARM:
+        return fail(c, ERR_NOT_FOUND, "endpoint '%s' has no arm '%.64s'", e->name, forced);
+    case CHOICE_NOT_FORCE:
+        return fail(c, ERR_FORBIDDEN, "endpoint '%s' does not let a request name its arm", e->name);
+    case CHOICE_NONE:
+        break;
+    }
+    return fail(c, ERR_NOT_READY, "no arm of endpoint '%s' can answer", e->name);
+}
+
+static int choose(struct ctx *c, const struct entry *e, const struct request *q, struct answer *a,
+                  struct choice *choice) {
+    const char *forced = q->arm ? q->arm : ctx_header(c, "x-quern-arm");
+    int rc = 0;
     if (q->version) {
         a->arm = of_version(e, q->version);
+        a->reason = "forced";
         if (!a->arm)
             return fail(c, ERR_NOT_FOUND, "endpoint '%s' does not serve version '%.40s'%s%s",
                         e->name, q->version, e->model ? "; it serves version " : "",
                         e->model ? e->model->version_text : "");
-    } else if (q->arm) {
-        a->arm = of_name(e, q->arm);
-        if (!a->arm)
-            return fail(c, ERR_NOT_FOUND, "endpoint '%s' has no arm '%.64s'", e->name, q->arm);
-    } else {
-        a->arm = &e->arms[0];
-        a->reason = "only";
+        choice->reason = REASON_FORCED;
+        return 0;
     }
-    return 0;
+    if (forced || !policy_only(e->plan->policy))
+        rc = by_policy(c, e, q, forced, choice);
+    a->arm = rc < 0 || choice->constant ? NULL : &e->arms[choice->arm];
+    a->reason = choice_reason_text(choice->reason);
+    return rc;
+}
+
+/* ---- its answer ---- */
+
+/* Once a second is enough to tell who was used last. */
+static void touch(const struct ctx *c, const struct entry_arm *a) {
+    int64_t then = atomic_load_explicit(&a->live->used_ms, memory_order_relaxed);
+    if (c->now_ms - then > 1000)
+        atomic_store_explicit(&a->live->used_ms, c->now_ms, memory_order_relaxed);
 }
 
 int predict_arm(struct ctx *c, const struct entry *e, const struct entry_arm *arm,
@@ -71,6 +125,8 @@ int predict_arm(struct ctx *c, const struct entry *e, const struct entry_arm *ar
         return fail(c, ERR_BUSY, "endpoint '%s' is busy, try again", e->name);
     touch(c, arm);
     int rc = q->bind(c, q, m, &in, &nin);
+    a->inputs = in;
+    a->ninputs = rc == 0 ? nin : 0;
     if (rc == 0) {
         a->run_ns = clock_mono_ns();
         rc = model_run(c, m, in, nin, q->wanted, &a->outputs, &a->n);
@@ -81,6 +137,8 @@ int predict_arm(struct ctx *c, const struct entry *e, const struct entry_arm *ar
     return rc;
 }
 
+/* ---- the chain ---- */
+
 static bool in_chain(const struct plan *p, enum failure f) {
     for (size_t i = 0; i < p->ndegrade; i++)
         if (p->degrade[i].when & 1u << f)
@@ -88,12 +146,18 @@ static bool in_chain(const struct plan *p, enum failure f) {
     return false;
 }
 
+static void answer_constant(struct ctx *c, const struct degrade_step *s, const struct request *q,
+                            struct answer *a) {
+    degrade_constant(c, s, q->rows ? q->rows : 1, &a->outputs, &a->n);
+    a->model = NULL;
+    a->version = "constant";
+}
+
 int predict_step(struct ctx *c, const struct entry *e, const struct degrade_step *s,
                  struct request *q, struct answer *a) {
     if (s->arm >= 0) {
-        const struct entry_arm *arm =
-            of_name(e, ((const struct arm_spec *)e->plan->spec.arms.items)[s->arm].name);
-        if (!arm || arm == a->arm)
+        const struct entry_arm *arm = &e->arms[s->arm];
+        if (arm == a->arm)
             return -ERR_NOT_READY;
         int rc = predict_arm(c, e, arm, q, a);
         if (rc == 0)
@@ -102,9 +166,7 @@ int predict_step(struct ctx *c, const struct entry *e, const struct degrade_step
     }
     if (!s->outputs)
         return -ERR_NOT_READY;
-    degrade_constant(c, s, q->rows ? q->rows : 1, &a->outputs, &a->n);
-    a->model = NULL;
-    a->version = "constant";
+    answer_constant(c, s, q, a);
     return 0;
 }
 
@@ -131,32 +193,84 @@ static int degrade(struct ctx *c, const struct entry *e, struct request *q, stru
     return -first.code;
 }
 
-static void tell(struct ctx *c, const struct entry *e, const struct answer *a) {
-    const char *by = a->model ? a->arm->served_by : NULL;
-    if (!a->degraded && strcmp(a->reason, "only") == 0)
-        reply_header(c, "X-Quern-Served-By", a->arm->served_only);
-    else if (!a->degraded)
-        reply_header(c, "X-Quern-Served-By", arena_printf(c->arena, "%s%s", by, a->reason));
-    else
-        reply_header(c, "X-Quern-Served-By",
-                     arena_printf(c->arena, "%s%s; degraded=%u; failure=%s",
-                                  by ? by : "constant; reason=", a->reason, a->degraded,
-                                  failure_name(a->failure)));
-    (void)e;
+/* ---- what is told and counted ---- */
+
+static void tell(struct ctx *c, const struct answer *a) {
+    const char *by = a->model ? a->arm->served_by : "constant; reason=";
+    const char *text = !a->degraded && a->model && strcmp(a->reason, "only") == 0
+                           ? a->arm->served_only
+                       : a->degraded
+                           ? arena_printf(c->arena, "%s%s; degraded=%u; failure=%s", by, a->reason,
+                                          a->degraded, failure_name(a->failure))
+                           : arena_printf(c->arena, "%s%s", by, a->reason);
+    reply_header(c, "X-Quern-Served-By", text);
+    reply_header(c, "X-Quern-Prediction-Id", arena_strdup(c->arena, a->id));
+}
+
+static bool any_nan(const struct answer *a) {
+    for (size_t i = 0; i < a->n; i++) {
+        const struct tensor *t = &a->outputs[i];
+        for (size_t k = 0; t->dtype == DT_FP32 && k < t->count; k++)
+            if (!isfinite(((const float *)t->data)[k]))
+                return true;
+        for (size_t k = 0; t->dtype == DT_FP64 && k < t->count; k++)
+            if (!isfinite(((const double *)t->data)[k]))
+                return true;
+    }
+    return false;
+}
+
+/* The chosen arm has answered or failed; faults of the request are nobody's. */
+static void count_arm(struct ctx *c, const struct entry *e, const struct entry_arm *chosen,
+                      const struct request *q, const struct answer *a, int rc) {
+    enum failure f = a->failure ? a->failure : rc < 0 ? failure_of(c) : FAILURE_NONE;
+    if (!chosen || (rc < 0 && f == FAILURE_NONE))
+        return;
+    int64_t us = (clock_mono_ns() - q->began_ns) / 1000;
+    arm_stats_add(policy_stats(e->plan->policy, (unsigned)(chosen - e->arms)),
+                  f != FAILURE_NONE ? ARM_ERROR
+                  : any_nan(a)      ? ARM_NAN
+                                    : ARM_OK,
+                  us);
+}
+
+static void send_shadows(struct ctx *c, const struct entry *e, const struct choice *choice,
+                         struct request *q, const struct answer *a) {
+    for (unsigned i = 0; i < choice->nshadows; i++)
+        shadow_send(c, e, &e->arms[choice->shadows[i]], q, a);
 }
 
 int predict(struct ctx *c, const struct entry *e, struct request *q, struct answer *a) {
-    int rc = choose(c, e, q, a);
+    struct choice choice = {0};
+    if (!q->began_ns)
+        q->began_ns = clock_mono_ns();
+    if (!e->plan || policy_arms(e->plan->policy) != e->narms)
+        return fail(c, ERR_NOT_READY, "endpoint '%s' is being changed, try again", e->name);
+    int rc = choose(c, e, q, a, &choice);
     if (rc < 0)
         return rc;
-    rc = predict_arm(c, e, a->arm, q, a);
-    if (rc < 0 && e->plan && e->plan->ndegrade) {
+    const struct entry_arm *chosen = a->arm;
+    if (choice.constant)
+        answer_constant(c, &e->plan->holdout, q, a);
+    else
+        rc = predict_arm(c, e, a->arm, q, a);
+    if (rc < 0 && e->plan->ndegrade) {
         a->failure = failure_of(c);
         if (a->failure != FAILURE_NONE && in_chain(e->plan, a->failure))
             rc = degrade(c, e, q, a);
     }
     no_place = false;
-    if (rc == 0)
-        tell(c, e, a);
+    count_arm(c, e, chosen, q, a, rc);
+    if (rc == 0) {
+        struct prediction_parts parts = {.ms = c->now_ms, .context = choice.context};
+        parts.arm = a->arm ? (unsigned)a->arm->number % PREDICTION_ARMS : 0;
+        prediction_id(&parts, a->id);
+        policy_played(e->plan->policy, &choice);
+        tell(c, a);
+    }
+    if (e->plan->spec.log)
+        remember(c, e, q, a, rc);
+    if (rc == 0 && choice.nshadows)
+        send_shadows(c, e, &choice, q, a);
     return rc;
 }

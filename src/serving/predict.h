@@ -10,6 +10,7 @@
 
 #include "degrade.h"
 #include "quern/onnx/tensor.h"
+#include "quern/prediction/prediction.h"
 
 struct ctx;
 struct entry;
@@ -21,7 +22,8 @@ struct request {
     const char *version;       /* that must answer; NULL: whichever the policy says */
     const char *arm;           /* that must answer, by the protocol's means; NULL */
     const char *const *wanted; /* outputs, NULL-terminated; NULL: all */
-    size_t rows;               /* known after the first bind */
+    size_t rows;               /* told by the first input */
+    int64_t began_ns;          /* monotonic, when the door took it up */
     /* Makes the tensors that the model wants, in the context's arena. May be called several times,
      * for different models; fails as the door's protocol words it. */
     int (*bind)(struct ctx *c, struct request *q, const struct model *m, struct tensor **in,
@@ -40,12 +42,18 @@ struct answer {
     const struct model *model;   /* NULL when a constant answered */
     const char *version;         /* of the model as text; "constant" */
     const char *reason;          /* why that arm, a word: "only" "weight" "key" ... */
+    char id[PREDICTION_ID_SIZE]; /* of the prediction; "" before it was answered */
+    const char *key;             /* of the entity, when the spec names one */
+    bool kept;                   /* in the memory of predictions */
+    const struct tensor *inputs; /* that the model got */
+    size_t ninputs;
     unsigned degraded;           /* 0, or the number of the chain's step that answered, from 1 */
     enum failure failure;        /* of the chosen arm, when another answered */
     int64_t run_ns, ran_ns;      /* monotonic: when the last model began and ended; 0: none ran */
 };
 
-/* Between snapshot_enter and snapshot_leave. Puts the header X-Quern-Served-By into the reply.
+/* Between snapshot_enter and snapshot_leave. Puts the headers X-Quern-Served-By and
+ * X-Quern-Prediction-Id into the reply, counts the arm, keeps the prediction, sends shadows.
  * ERR_NOT_FOUND for a version or arm that does not serve; ERR_INVALID and its kin for the request's
  * faults; when the chosen arm fails and no step of the endpoint's chain answers, ERR_NOT_READY or
  * ERR_BUSY (no model, no place), ERR_UNPROCESSABLE (the model failed), ERR_DEADLINE. */

@@ -12,6 +12,8 @@
 #include "quern/base/arena.h"
 #include "quern/base/log.h"
 #include "quern/base/map.h"
+#include "quern/rollout/live.h"
+#include "shadow.h"
 
 #define CONCURRENCY 8 /* of an endpoint whose spec has no limits */
 #define QUEUE 256
@@ -39,6 +41,9 @@ struct bound *bound_of(int64_t project, const char *name) {
     b->project = project;
     b->name = mem_strdup(name);
     b->gate = gate_new((struct gate_limits){.concurrency = CONCURRENCY, .queue = QUEUE});
+    b->shadow_gate = gate_new(
+        (struct gate_limits){.concurrency = SHADOW_CONCURRENCY, .queue = SHADOW_QUEUE});
+    b->live = live_new();
     map_set(all, key_of(project, name, key), b);
     return b;
 }
@@ -116,6 +121,8 @@ static void bound_free(void *arg) {
         slot_free(b->slots[i]);
     bound_plan(b, NULL);
     gate_unref(b->gate);
+    gate_unref(b->shadow_gate);
+    live_unref(b->live);
     free(b->slots);
     free(b->name);
     free(b);

@@ -11,6 +11,7 @@ struct arm;
 struct arm_live;
 struct bound;
 struct gate;
+struct live;
 struct model;
 struct plan;
 
@@ -38,7 +39,9 @@ struct bound {
     char *name;
     int64_t born_ms;   /* the row's: a name deleted and made anew is another */
     struct plan *plan; /* one reference is ours; NULL until its spec was read */
+    struct live *live; /* what its rollout has counted and learnt; likewise */
     struct gate *gate; /* likewise; its limits follow the plan */
+    struct gate *shadow_gate;
     struct slot **slots;
     size_t n, cap;
     bool listed;

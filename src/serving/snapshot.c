@@ -123,6 +123,8 @@ static void copy_entry(struct arena *a, struct entry *e) {
         e->plan->refs++;
     if (e->gate)
         gate_ref(e->gate);
+    if (e->shadow_gate)
+        gate_ref(e->shadow_gate);
     for (size_t i = 0; i < e->narms; i++) {
         arms[i].name = arena_strdup(a, arms[i].name);
         arms[i].state = arena_strdup(a, arms[i].state);
@@ -172,6 +174,8 @@ static void entry_free(struct entry *e) {
         plan_free(e->plan);
     if (e->gate)
         gate_unref(e->gate);
+    if (e->shadow_gate)
+        gate_unref(e->shadow_gate);
     for (size_t i = 0; i < e->narms; i++) {
         struct entry_arm *arm = &e->arms[i];
         if (arm->model && --arm->model->refs == 0)

@@ -13,6 +13,7 @@
 #include "quern/core/ctx.h"
 #include "quern/json/json_in.h"
 #include "quern/json/json_out.h"
+#include "quern/rollout/policy.h"
 
 static const char *const warm_names[] = {"used", "pinned", NULL};
 
@@ -43,7 +44,10 @@ SHAPE_STRICT(shape_endpoint_spec, "EndpointPut", struct endpoint_spec,
                        "The models that requests are spread over, at most 16"),
              FIELD_ENUM(struct endpoint_spec, warm, 0, warm_names,
                         "used: leaves memory when others need it; pinned: stays"),
-             FIELD_SUB(struct endpoint_spec, degrade, T_LIST, 0, &shape_degrade_spec,
+             ROLLOUT_FIELDS(struct endpoint_spec, rollout),
+      FIELD_SUB(struct endpoint_spec, log, T_OBJ, 0, &shape_prediction_log,
+                "What is kept of its predictions; nothing by default"),
+      FIELD_SUB(struct endpoint_spec, degrade, T_LIST, 0, &shape_degrade_spec,
                        "What answers when the chosen arm fails, in order"));
 
 static int check_arm(struct ctx *c, const struct endpoint_spec *s, size_t i) {
@@ -86,6 +90,28 @@ static int check_degrade(struct ctx *c, const struct endpoint_spec *s) {
     return rc;
 }
 
+int spec_policy(struct ctx *c, const char *endpoint, const struct endpoint_spec *s,
+                struct live *live, struct policy **out) {
+    struct policy_arm *arms = ARENA_ARRAY(c->arena, struct policy_arm, s->arms.n);
+    for (size_t i = 0; i < s->arms.n; i++) {
+        const struct arm_spec *a = &((const struct arm_spec *)s->arms.items)[i];
+        arms[i] = (struct policy_arm){.name = a->name, .weight = a->weight.v};
+    }
+    return policy_make(c, endpoint, &s->rollout, arms, s->arms.n, live, out);
+}
+
+/* Made for its errors alone. */
+static int check_policy(struct ctx *c, const struct endpoint_spec *s) {
+    struct policy *trial = NULL;
+    struct degrade_step unused;
+    int rc = spec_policy(c, s->name ? s->name : "endpoint", s, NULL, &trial);
+    const char *constant = rc == 0 ? policy_holdout_outputs(trial) : NULL;
+    if (constant)
+        rc = degrade_constant_read(c, constant, "holdout/outputs", &unused);
+    policy_unref(trial);
+    return rc;
+}
+
 int spec_check(struct ctx *c, struct endpoint_spec *s) {
     if ((s->target != NULL) == (s->arms.n > 0))
         return fail_field(c, ERR_INVALID, "target",
@@ -106,6 +132,10 @@ int spec_check(struct ctx *c, struct endpoint_spec *s) {
         rc = check_arm(c, s, i);
     if (rc < 0 && s->target) /* the caller wrote no arms */
         c->err.field = arena_strdup(c->arena, "target");
+    if (rc == 0)
+        rc = check_policy(c, s);
+    if (rc == 0 && s->log)
+        rc = prediction_log_check(c, s->log);
     return rc < 0 ? rc : check_degrade(c, s);
 }
 

@@ -4,8 +4,12 @@
 /* Spec: what an endpoint was told to be, as the one JSON document that its PUT carries and its row
  * keeps. */
 #include "quern/core/shape.h"
+#include "quern/prediction/prediction.h"
+#include "quern/rollout/spec.h"
 
 struct ctx;
+struct live;
+struct policy;
 
 #define ARMS_MAX 16
 #define DEGRADE_MAX 8
@@ -32,7 +36,9 @@ struct endpoint_spec {
     const char *target;  /* short for one arm called main */
     struct list arms;    /* struct arm_spec; after spec_check never empty */
     const char *warm;    /* "used" (default), "pinned" */
-    struct list degrade; /* struct degrade_spec */
+    struct rollout_spec rollout; /* which arm answers */
+    struct list degrade;         /* struct degrade_spec */
+    struct prediction_log *log;  /* what is kept of its predictions; NULL: nothing */
 };
 
 extern const struct shape shape_arm_spec, shape_degrade_spec, shape_endpoint_spec;
@@ -46,5 +52,8 @@ const char *spec_runtime_text(struct ctx *c, const struct arm_spec *a);
 int spec_runtime_read(struct ctx *c, const char *text, struct runtime_spec *out);
 /* Reads what spec_text wrote. */
 int spec_read(struct ctx *c, const char *text, struct endpoint_spec *out);
+/* Compiles which arm answers. */
+int spec_policy(struct ctx *c, const char *endpoint, const struct endpoint_spec *s,
+                struct live *live, struct policy **out);
 
 #endif
