@@ -94,7 +94,7 @@ int arms_delete(struct ctx *c, const struct endpoint *e) {
     return rc;
 }
 
-int arm_record(struct ctx *c, const struct arm_outcome *o) {
+int arm_record(struct ctx *c, const struct arm_load *o) {
     struct arm *known;
     size_t n;
     c->project = o->project;

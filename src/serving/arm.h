@@ -36,7 +36,7 @@ struct arm {
 int arms_put(struct ctx *c, const struct endpoint *e, const struct endpoint_spec *s, bool anew);
 int arms_delete(struct ctx *c, const struct endpoint *e);
 
-struct arm_outcome {
+struct arm_load {
     int64_t project;
     const char *endpoint, *arm;
     int64_t revision;
@@ -49,7 +49,7 @@ struct arm_outcome {
 };
 /* Records what came of a load in the arm and its endpoint, with lineage edge and event. Nothing
  * happens when the arm was taken away meanwhile. */
-int arm_record(struct ctx *c, const struct arm_outcome *o);
+int arm_record(struct ctx *c, const struct arm_load *o);
 
 /* ---- rows (arm_store.c) ---- */
 

@@ -92,7 +92,8 @@ int degrade_make(struct ctx *c, const struct degrade_spec *spec, size_t place,
     }
     if (!spec->when.n)
         out->when = ~0u;
-    return spec->outputs ? read_outputs(c, spec, arena_printf(c->arena, "%s/outputs", field), out)
+    return spec->outputs ? degrade_constant_read(c, json_text(c->arena, spec->outputs, JSON_TIGHT),
+                                                 arena_printf(c->arena, "%s/outputs", field), out)
                          : 0;
 }
 

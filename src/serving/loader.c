@@ -87,12 +87,12 @@ static int op_record(struct ctx *c, void *arg) {
 /* `m` is what serves now; NULL: what served before. */
 static int record(struct ctx *c, const struct arm *a, const char *state, const char *reason,
                   const struct model *m, const struct load *l) {
-    struct arm_outcome o = {.project = a->project,
-                            .endpoint = a->endpoint,
-                            .arm = a->name,
-                            .revision = a->revision,
-                            .state = state,
-                            .reason = reason};
+    struct arm_load o = {.project = a->project,
+                         .endpoint = a->endpoint,
+                         .arm = a->name,
+                         .revision = a->revision,
+                         .state = state,
+                         .reason = reason};
     if (m) {
         o.model = m->name;
         o.version = m->version;

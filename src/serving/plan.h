@@ -21,7 +21,7 @@ struct policy;
 /* Immutable. */
 struct plan {
     struct arena *arena;
-    struct endpoint_spec spec; /* in the arena */
+    struct endpoint_spec spec;   /* in the arena */
     struct policy *policy;       /* which arm answers; one reference is the plan's */
     struct degrade_step holdout; /* its constant, when the holdout is answered by one */
     struct degrade_step *degrade;

@@ -11,6 +11,7 @@
 #include "quern/base/clock.h"
 #include "quern/core/ctx.h"
 #include "quern/metric/metric.h"
+#include "quern/rollout/arm_stats.h"
 #include "quern/rollout/policy.h"
 #include "remember.h"
 #include "shadow.h"
@@ -197,12 +198,11 @@ static int degrade(struct ctx *c, const struct entry *e, struct request *q, stru
 
 static void tell(struct ctx *c, const struct answer *a) {
     const char *by = a->model ? a->arm->served_by : "constant; reason=";
-    const char *text = !a->degraded && a->model && strcmp(a->reason, "only") == 0
-                           ? a->arm->served_only
-                       : a->degraded
-                           ? arena_printf(c->arena, "%s%s; degraded=%u; failure=%s", by, a->reason,
-                                          a->degraded, failure_name(a->failure))
-                           : arena_printf(c->arena, "%s%s", by, a->reason);
+    const char *text =
+        !a->degraded && a->model && strcmp(a->reason, "only") == 0 ? a->arm->served_only
+        : a->degraded ? arena_printf(c->arena, "%s%s; degraded=%u; failure=%s", by, a->reason,
+                                     a->degraded, failure_name(a->failure))
+                      : arena_printf(c->arena, "%s%s", by, a->reason);
     reply_header(c, "X-Quern-Served-By", text);
     reply_header(c, "X-Quern-Prediction-Id", arena_strdup(c->arena, a->id));
 }

@@ -14,6 +14,7 @@
 #include "quern/core/ctx.h"
 #include "quern/metric/metric.h"
 #include "quern/prediction/prediction.h"
+#include "quern/rollout/arm_stats.h"
 #include "quern/rollout/policy.h"
 #include "snapshot.h"
 #include "tensor_pack.h"

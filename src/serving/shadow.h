@@ -6,7 +6,7 @@
  * counted. So a shadow neither delays nor fails an answer. */
 #include "predict.h"
 
-#define SHADOW_QUEUE 64     /* copies that wait, of an endpoint; more are dropped */
+#define SHADOW_QUEUE 64      /* copies that wait, of an endpoint; more are dropped */
 #define SHADOW_CONCURRENCY 1 /* runs at once: the answers come first */
 
 /* After `a` was answered, still within its snapshot. */

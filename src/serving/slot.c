@@ -41,8 +41,8 @@ struct bound *bound_of(int64_t project, const char *name) {
     b->project = project;
     b->name = mem_strdup(name);
     b->gate = gate_new((struct gate_limits){.concurrency = CONCURRENCY, .queue = QUEUE});
-    b->shadow_gate = gate_new(
-        (struct gate_limits){.concurrency = SHADOW_CONCURRENCY, .queue = SHADOW_QUEUE});
+    b->shadow_gate =
+        gate_new((struct gate_limits){.concurrency = SHADOW_CONCURRENCY, .queue = SHADOW_QUEUE});
     b->live = live_new();
     map_set(all, key_of(project, name, key), b);
     return b;

@@ -63,8 +63,11 @@ void slots_publish(bool settled) {
             continue;
         struct entry *e = &entries[n++];
         qsort(b->slots, b->n, sizeof *b->slots, by_place);
-        *e = (struct entry){
-            .project = b->project, .name = b->name, .plan = b->plan, .gate = b->gate, .shadow_gate = b->shadow_gate};
+        *e = (struct entry){.project = b->project,
+                            .name = b->name,
+                            .plan = b->plan,
+                            .gate = b->gate,
+                            .shadow_gate = b->shadow_gate};
         e->arms = ARENA_ARRAY(arena, struct entry_arm, b->n);
         e->narms = b->n;
         bool answers = false;

@@ -37,7 +37,8 @@ struct entry {
     int64_t project;
     const char *name;
     struct plan *plan;
-    struct gate *gate;      /* where calls wait that may block */
+    struct gate *gate; /* where calls wait that may block */
+    struct gate *shadow_gate;
     bool blocks;            /* a run of some arm may */
     struct entry_arm *arms; /* in the spec's order; at least one */
     size_t narms;

@@ -45,9 +45,9 @@ SHAPE_STRICT(shape_endpoint_spec, "EndpointPut", struct endpoint_spec,
              FIELD_ENUM(struct endpoint_spec, warm, 0, warm_names,
                         "used: leaves memory when others need it; pinned: stays"),
              ROLLOUT_FIELDS(struct endpoint_spec, rollout),
-      FIELD_SUB(struct endpoint_spec, log, T_OBJ, 0, &shape_prediction_log,
-                "What is kept of its predictions; nothing by default"),
-      FIELD_SUB(struct endpoint_spec, degrade, T_LIST, 0, &shape_degrade_spec,
+             FIELD_SUB(struct endpoint_spec, log, T_OBJ, 0, &shape_prediction_log,
+                       "What is kept of its predictions; nothing by default"),
+             FIELD_SUB(struct endpoint_spec, degrade, T_LIST, 0, &shape_degrade_spec,
                        "What answers when the chosen arm fails, in order"));
 
 static int check_arm(struct ctx *c, const struct endpoint_spec *s, size_t i) {

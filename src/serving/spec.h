@@ -32,10 +32,10 @@ struct degrade_spec {
 };
 
 struct endpoint_spec {
-    const char *name;    /* of the endpoint: from the path, no part of the document */
-    const char *target;  /* short for one arm called main */
-    struct list arms;    /* struct arm_spec; after spec_check never empty */
-    const char *warm;    /* "used" (default), "pinned" */
+    const char *name;            /* of the endpoint: from the path, no part of the document */
+    const char *target;          /* short for one arm called main */
+    struct list arms;            /* struct arm_spec; after spec_check never empty */
+    const char *warm;            /* "used" (default), "pinned" */
     struct rollout_spec rollout; /* which arm answers */
     struct list degrade;         /* struct degrade_spec */
     struct prediction_log *log;  /* what is kept of its predictions; NULL: nothing */

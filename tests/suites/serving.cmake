@@ -12,6 +12,9 @@ set_tests_properties(client.serving_faults PROPERTIES LABELS full TIMEOUT 300
 add_test(NAME client.arms COMMAND ${QUERN_PY3} ${CMAKE_SOURCE_DIR}/tests/client/arms.py)
 set_tests_properties(client.arms PROPERTIES LABELS full TIMEOUT 300
                      ENVIRONMENT QUERN_BIN=$<TARGET_FILE:quern>)
+add_test(NAME client.policy COMMAND ${QUERN_PY3} ${CMAKE_SOURCE_DIR}/tests/client/policy.py)
+set_tests_properties(client.policy PROPERTIES LABELS full TIMEOUT 300
+                     ENVIRONMENT QUERN_BIN=$<TARGET_FILE:quern>)
 add_test(NAME client.triton COMMAND ${QUERN_PYTHON} ${CMAKE_SOURCE_DIR}/tests/client/triton.py)
 set_tests_properties(client.triton PROPERTIES LABELS full TIMEOUT 300
                      ENVIRONMENT "QUERN_BIN=$<TARGET_FILE:quern>;QUERN_VENVS=${QUERN_VENVS}")

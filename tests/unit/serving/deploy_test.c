@@ -83,16 +83,16 @@ static void *play(void *arg) {
         struct ctx c;
         clock_sleep_ms(step->after_ms);
         ctx_begin(&c);
-        struct arm_outcome o = {.project = 1,
-                                .endpoint = s->name,
-                                .arm = "main",
-                                .revision = revision,
-                                .state = step->state,
-                                .reason = step->reason,
-                                .model = step->version ? "iris" : NULL,
-                                .version = step->version,
-                                .sha256 = "",
-                                .vetted = ""};
+        struct arm_load o = {.project = 1,
+                             .endpoint = s->name,
+                             .arm = "main",
+                             .revision = revision,
+                             .state = step->state,
+                             .reason = step->reason,
+                             .model = step->version ? "iris" : NULL,
+                             .version = step->version,
+                             .sha256 = "",
+                             .vetted = ""};
         char *name = arena_strdup(c.arena, s->name);
         if (!step->state)
             deploy_use(NULL);
