@@ -118,6 +118,45 @@ static int bind(struct ctx *c, struct request *q, const struct model *m, struct 
     return payload_bind(c, &call->p, &inputs, in);
 }
 
+/* A number reads as it does in a tensor, so that one key is one key in every protocol. */
+static const char *cell_text(struct ctx *c, const struct cell *cell) {
+    struct tensor one = {.count = 1};
+    struct text o;
+    double value = cell->value;
+    int64_t integer;
+    switch (cell->kind) {
+    case CELL_STRING:
+    case CELL_TEXT:
+        return arena_strndup(c->arena, cell->text, cell->len);
+    case CELL_BOOL:
+        return cell->yes ? "true" : "false";
+    case CELL_INTEGER:
+        if (cell->magnitude > INT64_MAX)
+            return NULL;
+        integer = cell->negative ? -(int64_t)cell->magnitude : (int64_t)cell->magnitude;
+        one.dtype = DT_INT64;
+        one.data = &integer;
+        break;
+    case CELL_DOUBLE:
+        one.dtype = DT_FP64;
+        one.data = &value;
+        break;
+    default:
+        return NULL;
+    }
+    text_init(&o, c->arena, 32);
+    text_element(&o, &one, 0);
+    return arena_strndup(c->arena, o.data, o.len);
+}
+
+static const char *field(struct ctx *c, const struct request *q, const char *name) {
+    const struct payload *p = &((const struct scoring_call *)q)->p;
+    for (size_t i = 0; p->rows && i < p->n; i++)
+        if (p->columns[i].name && p->columns[i].width && strcmp(p->columns[i].name, name) == 0)
+            return cell_text(c, p->columns[i].cells);
+    return NULL;
+}
+
 static int score(struct ctx *c, const struct entry *e, struct scoring_call *call,
                  struct answer *a) {
     int rc = payload_scan(c, c->content_type, c->body, c->body_len, &call->p);
@@ -132,7 +171,7 @@ static int score(struct ctx *c, const struct entry *e, struct scoring_call *call
 int scoring_invocations(struct ctx *c, const void *in_, void *out) {
     const struct scoring_in *in = in_;
     const struct entry *e = NULL;
-    struct scoring_call call = {.q = {.bind = bind}};
+    struct scoring_call call = {.q = {.bind = bind, .field = field}};
     struct answer a = {0};
     int64_t began = clock_mono_ns();
     (void)out;
