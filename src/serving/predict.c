@@ -196,13 +196,15 @@ static int degrade(struct ctx *c, const struct entry *e, struct request *q, stru
 
 /* ---- what is told and counted ---- */
 
+/* The reply outlives the snapshot, and so must its headers. */
 static void tell(struct ctx *c, const struct answer *a) {
     const char *by = a->model ? a->arm->served_by : "constant; reason=";
-    const char *text =
-        !a->degraded && a->model && strcmp(a->reason, "only") == 0 ? a->arm->served_only
-        : a->degraded ? arena_printf(c->arena, "%s%s; degraded=%u; failure=%s", by, a->reason,
-                                     a->degraded, failure_name(a->failure))
-                      : arena_printf(c->arena, "%s%s", by, a->reason);
+    const char *text = !a->degraded && a->model && strcmp(a->reason, "only") == 0
+                           ? arena_strdup(c->arena, a->arm->served_only)
+                       : a->degraded
+                           ? arena_printf(c->arena, "%s%s; degraded=%u; failure=%s", by, a->reason,
+                                          a->degraded, failure_name(a->failure))
+                           : arena_printf(c->arena, "%s%s", by, a->reason);
     reply_header(c, "X-Quern-Served-By", text);
     reply_header(c, "X-Quern-Prediction-Id", arena_strdup(c->arena, a->id));
 }
