@@ -17,6 +17,7 @@
 #include "quern/http/server.h"
 #include "quern/metric/metric.h"
 #include "quern/onnx/onnx.h"
+#include "quern/serving/serving.h"
 
 /* The MLflow release whose server behaviour the routes follow: clients choose features by it (from
  * 3.4 on they send spans to /v1/traces), and it is what our facts were recorded from. */
@@ -151,6 +152,7 @@ static int metrics(struct ctx *c, const void *in, void *out) {
     metric_set(METRIC_RSS, proc_value("VmRSS:") * 1024, NULL, NULL, NULL);
     metric_set(METRIC_THREADS, proc_value("Threads:"), NULL, NULL, NULL);
     metric_set(METRIC_FDS, open_fds(), NULL, NULL, NULL);
+    serving_measure();
     metric_set(METRIC_DB_WAL, (double)db_wal_bytes(house.db), NULL, NULL, NULL);
     metric_set(METRIC_HTTP_CONNECTIONS, (double)server_connections(house.server), NULL, NULL, NULL);
     struct buf text = {0};

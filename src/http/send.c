@@ -106,6 +106,14 @@ static bool belongs_to_error(const char *name) {
            str_ieq(name, "Retry-After") || str_ieq(name, "Accept-Encoding");
 }
 
+/* Whoever failed may have known better. */
+static bool told(const struct ctx *c, const char *name) {
+    for (const struct reply_header *h = c->reply.headers; h; h = h->next)
+        if (str_ieq(h->name, name))
+            return true;
+    return false;
+}
+
 static void answer_error(struct call *k, struct answer *a) {
     struct ctx *c = &k->c;
     struct buf text = {0};
@@ -124,15 +132,10 @@ static void answer_error(struct call *k, struct answer *a) {
     if (text.len && text.data[text.len - 1] != '\n')
         buf_putc(&text, '\n');
     put_buf(a, &text);
-    if (row->retry_after)
+    if (row->retry_after && !told(c, "Retry-After"))
         reply_header(c, "Retry-After", arena_printf(c->arena, "%d", row->retry_after));
-    if (c->err.code == ERR_UNAUTHENTICATED) {
-        bool told = false;
-        for (struct reply_header *h = c->reply.headers; h; h = h->next)
-            told |= str_ieq(h->name, "WWW-Authenticate");
-        if (!told)
-            reply_header(c, "WWW-Authenticate", "Basic realm=\"quern\", charset=\"UTF-8\"");
-    }
+    if (c->err.code == ERR_UNAUTHENTICATED && !told(c, "WWW-Authenticate"))
+        reply_header(c, "WWW-Authenticate", "Basic realm=\"quern\", charset=\"UTF-8\"");
 }
 
 static void answer_range(struct call *k, struct answer *a) {

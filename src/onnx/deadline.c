@@ -65,10 +65,13 @@ static struct runner *runner_of_thread(void) {
     return r;
 }
 
-struct runner *runner_begin(void) {
+struct runner *runner_begin(int64_t deadline_ns) {
     struct runner *r = self ? self : runner_of_thread();
     int64_t ms = atomic_load_explicit(&timeout_ms, memory_order_relaxed);
-    r->began_as = ms > 0 && r->options ? (uint64_t)(clock_mono_ms() + ms) << 2 | RUNNING : 0;
+    int64_t until = ms > 0 ? clock_mono_ms() + ms : 0, own = deadline_ns / 1000000 + 1;
+    if (deadline_ns > 0 && (until == 0 || own < until))
+        until = own;
+    r->began_as = until > 0 && r->options ? (uint64_t)until << 2 | RUNNING : 0;
     atomic_store_explicit(&r->mark, r->began_as, memory_order_release);
     return r;
 }

@@ -10,8 +10,9 @@
 
 struct runner;
 
-/* Begins a run on this thread; not nested. */
-struct runner *runner_begin(void);
+/* Begins a run on this thread, to be stopped at `deadline_ns` (monotonic; 0: none of its own) or
+ * past onnx_timeout, whichever comes first; not nested. */
+struct runner *runner_begin(int64_t deadline_ns);
 const ort_run_options *runner_options(const struct runner *r); /* may be NULL */
 /* Ends it; true when it was told to stop, whatever came of that. */
 bool runner_end(struct runner *r);

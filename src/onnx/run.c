@@ -321,7 +321,7 @@ int onnx_run(struct ctx *c, const struct onnx_session *s, const struct tensor *i
     }
     rc = bind_inputs(c, s, in, nin, values);
     if (rc == 0 && n > 0) {
-        struct runner *r = runner_begin();
+        struct runner *r = runner_begin(c->deadline_ns);
         ort_status *st = ort.run(s->ort, runner_options(r), s->in_names,
                                  (const ort_value *const *)values, s->nin, names, n, results);
         bool stopped = runner_end(r);

@@ -11,6 +11,7 @@
 
 struct cache {
     struct answers *store;
+    unsigned refs;
     int64_t ttl_ns;
 };
 
@@ -24,12 +25,18 @@ static void make_secret(void) {
 struct cache *cache_new(size_t bytes, int64_t ttl_ms) {
     struct cache *k = mem_alloc(sizeof *k);
     k->store = answers_new(bytes);
+    k->refs = 1;
     k->ttl_ns = ttl_ms * 1000000;
     return k;
 }
 
-void cache_free(struct cache *k) {
-    if (!k)
+struct cache *cache_ref(struct cache *k) {
+    k->refs++;
+    return k;
+}
+
+void cache_unref(struct cache *k) {
+    if (!k || --k->refs > 0)
         return;
     answers_free(k->store);
     free(k);

@@ -14,7 +14,9 @@ struct ctx;
 struct cache;
 
 struct cache *cache_new(size_t bytes, int64_t ttl_ms); /* ttl 0: for as long as there is room */
-void cache_free(struct cache *k);                      /* NULL is allowed */
+/* References are changed by one thread at a time. */
+struct cache *cache_ref(struct cache *k);
+void cache_unref(struct cache *k); /* NULL is allowed */
 
 /* `model` and `version` name exactly what answers (the file's digest, a graph's). */
 struct digest128 cache_key(const char *model, const char *version, const struct tensor *in,

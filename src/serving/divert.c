@@ -7,18 +7,45 @@
 #include "plan.h"
 #include "predict.h"
 #include "quern/base/arena.h"
+#include "quern/base/clock.h"
 #include "quern/base/log.h"
+#include "quern/base/str.h"
 #include "quern/core/ctx.h"
 #include "quern/http/server.h"
+#include "quern/metric/metric.h"
+#include "snapshot.h"
 
 struct diverted {
     struct gate_call call;
     struct gate *gate; /* one reference is ours */
     struct call *k;
     const char *endpoint;
+    bool chain; /* may answer what found no place */
 };
 
+/* The caller's own bound, header X-Request-Timeout-Ms, may shorten the time that a request has, not
+ * lengthen it. */
+static void time_limit_ms(struct ctx *c, int64_t ms) {
+    int64_t until = clock_mono_ns() + ms * 1000000;
+    if (c->deadline_ns == 0 || until < c->deadline_ns)
+        c->deadline_ns = until;
+}
+
+static int time_limit(struct ctx *c) {
+    const char *text = ctx_header(c, "x-request-timeout-ms");
+    int64_t ms;
+    if (!text)
+        return 0;
+    if (!str_to_i64(text, &ms) || ms < 1 || ms > 86400000)
+        return fail(c, ERR_INVALID,
+                    "X-Request-Timeout-Ms must be a whole number of milliseconds from 1 to "
+                    "86400000");
+    time_limit_ms(c, ms);
+    return 0;
+}
+
 static int refuse(struct ctx *c, struct gate *g, const char *endpoint, int rc) {
+    metric_add(METRIC_SHED, 1, endpoint, rc == -ERR_DEADLINE ? "deadline" : "full", NULL);
     if (rc == -ERR_DEADLINE)
         return fail(c, ERR_DEADLINE, "the deadline passed while the request waited for '%s'",
                     endpoint);
@@ -33,7 +60,10 @@ static void run(void *arg, int rc) {
     struct ctx *c = call_ctx(k);
     struct gate *gate = d->gate;
     log_request_id(c->request_id);
-    if (rc < 0)
+    /* With the deadline past no model is run: what is left of the chain does not block. */
+    if (rc == -ERR_DEADLINE && d->chain)
+        rc = 0;
+    else if (rc < 0)
         rc = refuse(c, gate, d->endpoint, rc);
     else
         rc = loader_warm(c, d->endpoint, false);
@@ -46,11 +76,14 @@ static void run(void *arg, int rc) {
 
 int divert_to(struct call *k, const char *endpoint) {
     struct ctx *c = call_ctx(k);
-    if (!endpoint)
-        return 0;
+    int rc = time_limit(c);
+    if (rc < 0 || !endpoint)
+        return rc;
     const struct entry *e = snapshot_find(snapshot_enter(), c->project, endpoint);
     struct gate *gate = e && (e->idle || e->blocks) ? e->gate : NULL;
     bool chain = gate && e->plan && e->plan->ndegrade;
+    if (e && e->plan && e->plan->spec.limits && e->plan->spec.limits->timeout_ms.set)
+        time_limit_ms(c, e->plan->spec.limits->timeout_ms.v);
     if (gate)
         gate_ref(gate);
     snapshot_leave();
@@ -60,9 +93,10 @@ int divert_to(struct call *k, const char *endpoint) {
     *d = (struct diverted){.call = {.run = run, .arg = d, .deadline_ns = c->deadline_ns},
                            .gate = gate,
                            .k = k,
+                           .chain = chain,
                            .endpoint = arena_strdup(c->arena, endpoint)};
     call_hold(k);
-    int rc = gate_submit(gate, &d->call);
+    rc = gate_submit(gate, &d->call);
     if (rc == 0)
         return 1;
     if (rc == -ERR_BUSY && chain) { /* what the endpoint says for such a case needs no place */

@@ -35,7 +35,8 @@ static void tally(const struct ctx *c, const struct entry_arm *a, const struct a
     tally_add(t, PHASE_INPUT, answer->run_ns - began);
     tally_add(t, PHASE_INFER, answer->ran_ns - answer->run_ns);
     tally_add(t, PHASE_OUTPUT, now - answer->ran_ns);
-    tally_batch(t, rows, answer->ran_ns - answer->run_ns);
+    if (!answer->joined) /* batches count themselves */
+        tally_batch(t, rows, answer->ran_ns - answer->run_ns);
 }
 
 void door_count(const struct ctx *c, const struct entry *e, const struct answer *answer, int rc,

@@ -10,18 +10,25 @@
 
 struct lastgood {
     struct answers *store;
+    unsigned refs;
     unsigned char secret[16];
 };
 
 struct lastgood *lastgood_new(size_t bytes) {
     struct lastgood *l = mem_alloc(sizeof *l);
     l->store = answers_new(bytes);
+    l->refs = 1;
     id_random(l->secret, sizeof l->secret);
     return l;
 }
 
-void lastgood_free(struct lastgood *l) {
-    if (!l)
+struct lastgood *lastgood_ref(struct lastgood *l) {
+    l->refs++;
+    return l;
+}
+
+void lastgood_unref(struct lastgood *l) {
+    if (!l || --l->refs > 0)
         return;
     answers_free(l->store);
     free(l);

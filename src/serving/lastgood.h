@@ -13,7 +13,9 @@ struct ctx;
 struct lastgood;
 
 struct lastgood *lastgood_new(size_t bytes);
-void lastgood_free(struct lastgood *l); /* NULL is allowed */
+/* References are changed by one thread at a time. */
+struct lastgood *lastgood_ref(struct lastgood *l);
+void lastgood_unref(struct lastgood *l); /* NULL is allowed */
 /* `wanted` as in the request: an answer stands only for one that wants the same outputs. */
 void lastgood_put(struct lastgood *l, const char *key, const char *const *wanted,
                   const struct kept_answer *answer);

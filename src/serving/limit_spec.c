@@ -5,16 +5,17 @@
 
 #include "quern/base/arena.h"
 #include "quern/core/ctx.h"
+#include "quern/rollout/spec.h"
 
-#define CONCURRENCY 4 /* of an endpoint that does not say */
-#define QUEUE 64
+#define CONCURRENCY 8 /* of an endpoint that does not say */
+#define QUEUE 256
 
 SHAPE_STRICT(shape_limits_spec, "ServingLimits", struct limits_spec,
              FIELD_MAX(struct limits_spec, concurrency, T_I64, 0, 1, 1024,
-                       "Requests that run at once, where they may block; default 4, with batching "
+                       "Requests that run at once, where they may block; default 8, with batching "
                        "as many as fill a batch"),
              FIELD_MAX(struct limits_spec, queue, T_I64, 0, 0, 100000,
-                       "Requests that wait besides; more are answered 503. Default 64"),
+                       "Requests that wait besides; more are answered 503. Default 256"),
              FIELD_MAX(struct limits_spec, timeout_ms, T_I64, 0, 1, 86400000,
                        "Longest time of a request in milliseconds, waiting included; a shorter one "
                        "that the caller gives goes before. Default: none but serving.timeout"));
@@ -34,6 +35,22 @@ SHAPE_STRICT(shape_cache_spec, "ServingCache", struct cache_spec,
                        "Memory for kept answers, all included"),
              FIELD_MAX(struct cache_spec, ttl_ms, T_I64, 0, 1, 2592000000,
                        "Milliseconds that an answer is good for; default: as long as it is kept"));
+SHAPE_STRICT(shape_last_spec, "ServingLast", struct last_spec,
+             FIELD_SUB(struct last_spec, key, T_OBJ, 0, &shape_key_source,
+                       "What tells whose answer it is; default: the inputs being the same"),
+             FIELD_MAX(struct last_spec, bytes, T_I64, 0, 65536, 1099511627776,
+                       "Memory for them, all included; default 4194304"),
+             FIELD_MAX(struct last_spec, max_age_ms, T_I64, 0, 1, 2592000000,
+                       "Milliseconds after which an answer is too old; default: never"));
+
+int last_spec_check(struct ctx *c, const struct last_spec *s) {
+    if (!s || !s->key)
+        return 0;
+    int given = (s->key->header != NULL) + (s->key->parameter != NULL) + (s->key->field != NULL);
+    return given == 1 ? 0
+                      : fail_field(c, ERR_INVALID, "last/key",
+                                   "a key is read from one of header, parameter and field");
+}
 
 int batching_spec_check(struct ctx *c, const struct batching_spec *s) {
     static const char field[] = "batching/preferred";

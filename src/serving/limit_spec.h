@@ -10,6 +10,7 @@
 #include "quern/core/shape.h"
 
 struct ctx;
+struct key_spec;
 
 struct limits_spec {
     struct opt_i64 concurrency, queue, timeout_ms;
@@ -21,10 +22,16 @@ struct batching_spec {
 struct cache_spec {
     struct opt_i64 bytes, ttl_ms;
 };
-extern const struct shape shape_limits_spec, shape_batching_spec, shape_cache_spec;
+struct last_spec {
+    struct key_spec *key; /* NULL: the same inputs */
+    struct opt_i64 bytes, max_age_ms;
+};
+extern const struct shape shape_limits_spec, shape_batching_spec, shape_cache_spec, shape_last_spec;
+#define LAST_BYTES (4 << 20) /* when the spec does not say */
 
 /* Each takes NULL for "not said". The checks refuse what makes no sense, naming the field. */
 int batching_spec_check(struct ctx *c, const struct batching_spec *s);
+int last_spec_check(struct ctx *c, const struct last_spec *s);
 /* With batching the calls that wait for company have places besides those that run. `threads` is
  * what the pool has at most. */
 struct gate_limits limits_of(const struct limits_spec *s, const struct batching_spec *b,

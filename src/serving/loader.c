@@ -34,7 +34,7 @@
 
 #define RECHECK_MS 30000 /* for what failed for a passing reason */
 #define RECLAIM_MS 100   /* while a prediction still holds what was replaced */
-#define WATCH_MS 500     /* at most, between looks at predictions under way */
+#define WATCH_MS 50      /* at most, between looks at predictions under way */
 #define RECENT_MS                                                                                  \
     (INT64_C(24) * 3600000) /* used within: loaded at the start, not when asked for                \
                              */

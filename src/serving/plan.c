@@ -2,8 +2,11 @@
 #include "plan.h"
 
 #include <stdlib.h>
+#include <string.h>
 
+#include "cache.h"
 #include "endpoint.h"
+#include "lastgood.h"
 #include "quern/base/arena.h"
 #include "quern/core/ctx.h"
 #include "quern/rollout/policy.h"
@@ -52,9 +55,48 @@ int plan_make(struct ctx *c, const struct endpoint *e, struct live *live, struct
     return 0;
 }
 
+static bool same_cache(const struct cache_spec *a, const struct cache_spec *b) {
+    return a && b && a->bytes.v == b->bytes.v && a->ttl_ms.v == b->ttl_ms.v;
+}
+
+static bool chain_remembers(const struct plan *p) {
+    for (size_t i = 0; i < p->ndegrade; i++)
+        if (p->degrade[i].last)
+            return true;
+    return false;
+}
+
+static bool same_text(const char *a, const char *b) {
+    return a == b || (a && b && strcmp(a, b) == 0);
+}
+
+/* Whose answers they are must not change. */
+static bool same_last(const struct last_spec *a, const struct last_spec *b) {
+    const struct key_spec none = {0};
+    const struct key_spec *x = a && a->key ? a->key : &none, *y = b && b->key ? b->key : &none;
+    return (a ? a->bytes.v : 0) == (b ? b->bytes.v : 0) && same_text(x->header, y->header) &&
+           same_text(x->parameter, y->parameter) && same_text(x->field, y->field);
+}
+
+void plan_keep(struct plan *p, const struct plan *before) {
+    const struct endpoint_spec *s = &p->spec;
+    if (s->cache)
+        p->cache = before && same_cache(s->cache, before->spec.cache)
+                       ? cache_ref(before->cache)
+                       : cache_new((size_t)s->cache->bytes.v, s->cache->ttl_ms.v);
+    if (!chain_remembers(p))
+        return;
+    size_t bytes = s->last && s->last->bytes.set ? (size_t)s->last->bytes.v : LAST_BYTES;
+    p->lastgood = before && before->lastgood && same_last(s->last, before->spec.last)
+                      ? lastgood_ref(before->lastgood)
+                      : lastgood_new(bytes);
+}
+
 void plan_free(struct plan *p) {
     if (!p)
         return;
+    cache_unref(p->cache);
+    lastgood_unref(p->lastgood);
     policy_unref(p->policy);
     arena_free(p->arena);
     free(p);

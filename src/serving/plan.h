@@ -13,8 +13,10 @@
 #include "tally.h"
 
 struct arena;
+struct cache;
 struct ctx;
 struct endpoint;
+struct lastgood;
 struct live;
 struct policy;
 
@@ -22,6 +24,8 @@ struct policy;
 struct plan {
     struct arena *arena;
     struct endpoint_spec spec;   /* in the arena */
+    struct cache *cache;         /* NULL: none; goes on from plan to plan */
+    struct lastgood *lastgood;   /* NULL: no step of the chain asks for it; likewise */
     struct policy *policy;       /* which arm answers; one reference is the plan's */
     struct degrade_step holdout; /* its constant, when the holdout is answered by one */
     struct degrade_step *degrade;
@@ -31,6 +35,9 @@ struct plan {
 };
 /* Compiles an endpoint's stored spec; fails only when it cannot be read. `live` is gone on with. */
 int plan_make(struct ctx *c, const struct endpoint *e, struct live *live, struct plan **out);
+/* Makes what keeps answers, or goes on with that of the plan before (NULL: none) when both agree on
+ * it. */
+void plan_keep(struct plan *p, const struct plan *before);
 void plan_free(struct plan *p);
 
 /* What is counted of one arm, from the time its endpoint was made. */

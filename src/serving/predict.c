@@ -4,7 +4,10 @@
 #include <math.h>
 #include <string.h>
 
+#include "arm_run.h"
 #include "chance.h"
+#include "fit.h"
+#include "last_answer.h"
 #include "model.h"
 #include "plan.h"
 #include "quern/base/arena.h"
@@ -122,17 +125,14 @@ int predict_arm(struct ctx *c, const struct entry *e, const struct entry_arm *ar
                     e->narms > 1 ? "arm '" : "", e->narms > 1 ? arm->name : "",
                     e->narms > 1 ? "' of " : "", e->name, arm->state, *arm->reason ? ": " : "",
                     arm->reason);
-    if (no_place && m->blocks)
+    if (no_place && (m->blocks || e->plan->spec.limits || (arm->fit && arm->fit->batcher)))
         return fail(c, ERR_BUSY, "endpoint '%s' is busy, try again", e->name);
     touch(c, arm);
     int rc = q->bind(c, q, m, &in, &nin);
     a->inputs = in;
     a->ninputs = rc == 0 ? nin : 0;
-    if (rc == 0) {
-        a->run_ns = clock_mono_ns();
-        rc = model_run(c, m, in, nin, q->wanted, &a->outputs, &a->n);
-        a->ran_ns = clock_mono_ns();
-    }
+    if (rc == 0)
+        rc = arm_run(c, e, arm, q, in, nin, a);
     a->model = m;
     a->version = m->version_text;
     return rc;
@@ -165,6 +165,8 @@ int predict_step(struct ctx *c, const struct entry *e, const struct degrade_step
             a->arm = arm;
         return rc;
     }
+    if (s->last)
+        return last_answer_take(c, e, q, a);
     if (!s->outputs)
         return -ERR_NOT_READY;
     answer_constant(c, s, q, a);
@@ -198,7 +200,7 @@ static int degrade(struct ctx *c, const struct entry *e, struct request *q, stru
 
 /* The reply outlives the snapshot, and so must its headers. */
 static void tell(struct ctx *c, const struct answer *a) {
-    const char *by = a->model ? a->arm->served_by : "constant; reason=";
+    const char *by = a->model ? a->arm->served_by : a->by ? a->by : "constant; reason=";
     const char *text = !a->degraded && a->model && strcmp(a->reason, "only") == 0
                            ? arena_strdup(c->arena, a->arm->served_only)
                        : a->degraded
@@ -206,6 +208,8 @@ static void tell(struct ctx *c, const struct answer *a) {
                                           a->degraded, failure_name(a->failure))
                            : arena_printf(c->arena, "%s%s", by, a->reason);
     reply_header(c, "X-Quern-Served-By", text);
+    if (a->cache)
+        reply_header(c, "X-Quern-Cache", a->cache);
     reply_header(c, "X-Quern-Prediction-Id", arena_strdup(c->arena, a->id));
 }
 
@@ -257,11 +261,15 @@ int predict(struct ctx *c, const struct entry *e, struct request *q, struct answ
     else
         rc = predict_arm(c, e, a->arm, q, a);
     if (rc < 0 && e->plan->ndegrade) {
-        a->failure = failure_of(c);
+        a->failure = !a->broken           ? failure_of(c)
+                     : a->broken_degrades ? FAILURE_OUTPUT
+                                          : FAILURE_NONE;
         if (a->failure != FAILURE_NONE && in_chain(e->plan, a->failure))
             rc = degrade(c, e, q, a);
     }
     no_place = false;
+    if (rc == 0 && e->plan->lastgood && !a->degraded)
+        last_answer_keep(c, e, q, a);
     count_arm(c, e, chosen, q, a, rc);
     if (rc == 0) {
         struct prediction_parts parts = {.ms = c->now_ms, .context = choice.context};

@@ -33,6 +33,9 @@ struct request {
     const char *(*field)(struct ctx *c, const struct request *q, const char *name);
     /* Text of a request parameter, likewise. */
     const char *(*parameter)(struct ctx *c, const struct request *q, const char *name);
+    /* The i-th of the columns or inputs that it carries, NULL behind the last; field NULL when they
+     * all are the model's. */
+    const char *(*name)(const struct request *q, size_t i);
 };
 
 struct answer {
@@ -47,9 +50,14 @@ struct answer {
     bool kept;                   /* in the memory of predictions */
     const struct tensor *inputs; /* that the model got */
     size_t ninputs;
-    unsigned degraded;           /* 0, or the number of the chain's step that answered, from 1 */
-    enum failure failure;        /* of the chosen arm, when another answered */
-    int64_t run_ns, ran_ns;      /* monotonic: when the last model began and ended; 0: none ran */
+    const char *cache;      /* "hit" or "miss" where answers are kept; else NULL */
+    bool joined;            /* the run may have been a batch's */
+    bool broken;            /* the outputs broke a rule of `checks`, */
+    bool broken_degrades;   /* one that calls for the chain */
+    const char *by;         /* beginning of X-Quern-Served-By, when no model answered */
+    unsigned degraded;      /* 0, or the number of the chain's step that answered, from 1 */
+    enum failure failure;   /* of the chosen arm, when another answered */
+    int64_t run_ns, ran_ns; /* monotonic: when the last model began and ended; 0: none ran */
 };
 
 /* Between snapshot_enter and snapshot_leave. Puts the headers X-Quern-Served-By and

@@ -157,6 +157,11 @@ static const char *field(struct ctx *c, const struct request *q, const char *nam
     return NULL;
 }
 
+static const char *name(const struct request *q, size_t i) {
+    const struct payload *p = &((const struct scoring_call *)q)->p;
+    return i < p->n ? p->columns[i].name : NULL; /* one without a name is the only one */
+}
+
 static int score(struct ctx *c, const struct entry *e, struct scoring_call *call,
                  struct answer *a) {
     int rc = payload_scan(c, c->content_type, c->body, c->body_len, &call->p);
@@ -171,7 +176,7 @@ static int score(struct ctx *c, const struct entry *e, struct scoring_call *call
 int scoring_invocations(struct ctx *c, const void *in_, void *out) {
     const struct scoring_in *in = in_;
     const struct entry *e = NULL;
-    struct scoring_call call = {.q = {.bind = bind, .field = field}};
+    struct scoring_call call = {.q = {.bind = bind, .field = field, .name = name}};
     struct answer a = {0};
     int64_t began = clock_mono_ns();
     (void)out;

@@ -10,6 +10,7 @@
 #include "quern/base/buf.h"
 #include "quern/base/str.h"
 #include "quern/lane/lane.h"
+#include "slot.h"
 
 #define THREAD_IDLE_MS 30000
 #define GATE_DRAIN_MS 2000 /* after the doors' own drain */
@@ -29,6 +30,7 @@ int serving_start(const struct serving_options *o, struct buf *error) {
         event_listen(on_event, NULL);
     listening = true;
     deploy_use(o->lanes);
+    slots_threads((unsigned)o->threads);
     gates_start(o->threads, THREAD_IDLE_MS);
     const struct child_options children = {.data = o->data,
                                            .folder = "children",

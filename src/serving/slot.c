@@ -6,19 +6,24 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fit.h"
 #include "gate.h"
+#include "limit_spec.h"
 #include "model.h"
 #include "plan.h"
 #include "quern/base/arena.h"
 #include "quern/base/log.h"
 #include "quern/base/map.h"
+#include "quern/metric/metric.h"
 #include "quern/rollout/live.h"
 #include "shadow.h"
 
-#define CONCURRENCY 8 /* of an endpoint whose spec has no limits */
-#define QUEUE 256
-
 static struct map *all; /* of struct bound */
+static unsigned threads = 1;
+
+void slots_threads(unsigned n) {
+    threads = n;
+}
 
 static const char *key_of(int64_t project, const char *name, char key[160]) {
     snprintf(key, 160, "%" PRId64 "/%s", project, name); /* a name has 128 letters at most */
@@ -40,7 +45,8 @@ struct bound *bound_of(int64_t project, const char *name) {
     b = mem_alloc(sizeof *b);
     b->project = project;
     b->name = mem_strdup(name);
-    b->gate = gate_new((struct gate_limits){.concurrency = CONCURRENCY, .queue = QUEUE});
+    b->gate = gate_new(limits_of(NULL, NULL, threads));
+    gate_metric(b->gate, metric_cell(METRIC_QUEUE_SECONDS, name, NULL, NULL));
     b->shadow_gate =
         gate_new((struct gate_limits){.concurrency = SHADOW_CONCURRENCY, .queue = SHADOW_QUEUE});
     b->live = live_new();
@@ -49,11 +55,15 @@ struct bound *bound_of(int64_t project, const char *name) {
 }
 
 void bound_plan(struct bound *b, struct plan *p) {
-    if (b->plan && --b->plan->refs == 0)
-        plan_free(b->plan);
+    struct plan *before = b->plan;
     b->plan = p;
-    if (p)
+    if (p) {
         p->refs++;
+        plan_keep(p, before);
+        gate_set(b->gate, limits_of(p->spec.limits, p->spec.batching, threads));
+    }
+    if (before && --before->refs == 0)
+        plan_free(before);
 }
 
 struct slot *slot_of(struct bound *b, const char *arm) {
@@ -81,6 +91,8 @@ void slot_say(struct slot *s, const char *state, const char *reason) {
 }
 
 void slot_model(struct slot *s, struct model *m) {
+    fit_unref(s->fit);
+    s->fit = NULL;
     if (s->model && --s->model->refs == 0)
         model_free(s->model);
     s->model = m; /* snapshots still hold theirs */

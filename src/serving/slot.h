@@ -10,6 +10,7 @@
 struct arm;
 struct arm_live;
 struct bound;
+struct fit;
 struct gate;
 struct live;
 struct model;
@@ -28,6 +29,7 @@ struct slot {
     bool listed;           /* mark while rows are read */
     struct model *model;   /* owned through the snapshots' references, and one of ours */
     struct arm_live *live; /* likewise */
+    struct fit *fit;       /* of the plan and the model; made when they are published */
     char *state, *reason;
     int64_t tried_revision, tried_version; /* what was refused; not tried again */
     int64_t stored_used_ms;                /* what its row says of live->used_ms */
@@ -49,8 +51,9 @@ struct bound {
 
 struct bound *bound_find(int64_t project, const char *name); /* NULL when there is none */
 struct bound *bound_of(int64_t project, const char *name);   /* made when there is none */
-void bound_plan(struct bound *b, struct plan *p);            /* takes the reference over */
-struct slot *slot_of(struct bound *b, const char *arm);      /* made when there is none */
+/* Counts a reference of its own; answers that were kept and the gate's limits follow. */
+void bound_plan(struct bound *b, struct plan *p);
+struct slot *slot_of(struct bound *b, const char *arm); /* made when there is none */
 void slot_say(struct slot *s, const char *state, const char *reason);
 void slot_model(struct slot *s, struct model *m); /* in place of what it has; NULL: none */
 void slot_forget(struct slot *s);                 /* as it was when it was made */
@@ -61,6 +64,8 @@ struct bound *bound_next(size_t *at);
 bool slots_drop_unlisted(void);
 void slots_drop_all(void);
 
+/* Threads of the pool that calls which may block run on, for the gates' limits. */
+void slots_threads(unsigned n);
 /* Makes a snapshot of it all the current one. */
 void slots_publish(bool settled);
 /* Takes models that were not used for longest out of memory until the rest fits; true when one

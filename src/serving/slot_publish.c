@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fit.h"
 #include "model.h"
 #include "plan.h"
 #include "quern/base/arena.h"
@@ -16,7 +17,18 @@ static int by_place(const void *a, const void *b) {
     return x->place < y->place ? -1 : x->place > y->place;
 }
 
-static void put_arm(const struct bound *b, const struct slot *s, struct entry_arm *a) {
+/* Goes on with what it has as long as plan and model are the same. */
+static struct fit *fit_of(const struct bound *b, struct slot *s) {
+    if (s->fit && s->fit->plan != b->plan) {
+        fit_unref(s->fit);
+        s->fit = NULL;
+    }
+    if (!s->fit && b->plan && s->model)
+        s->fit = fit_new(b->name, s->name, b->plan, s->model, s->live);
+    return s->fit;
+}
+
+static void put_arm(const struct bound *b, struct slot *s, struct entry_arm *a) {
     static const char *const outcomes[] = {"ok", "invalid", "failed", "unavailable"};
     const char *version = s->model ? s->model->version_text : "";
     *a = (struct entry_arm){.number = s->number,
@@ -26,7 +38,8 @@ static void put_arm(const struct bound *b, const struct slot *s, struct entry_ar
                             .parked = s->parked,
                             .state = s->state,
                             .reason = s->reason,
-                            .live = s->live};
+                            .live = s->live,
+                            .fit = fit_of(b, s)};
     for (int k = 0; k < OUTCOME_COUNT; k++)
         a->outcomes[k] = metric_cell(METRIC_PREDICTIONS, b->name, version, outcomes[k]);
     a->rows = metric_cell(METRIC_PREDICTION_ROWS, b->name, version, NULL);

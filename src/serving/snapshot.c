@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fit.h"
 #include "gate.h"
 #include "model.h"
 #include "plan.h"
@@ -118,7 +119,8 @@ static void copy_entry(struct arena *a, struct entry *e) {
     e->reason = arena_strdup(a, e->reason);
     e->arms = arms;
     e->model = NULL;
-    e->idle = e->blocks = false;
+    e->idle = false;
+    e->blocks = e->plan && e->plan->spec.limits;
     if (e->plan)
         e->plan->refs++;
     if (e->gate)
@@ -136,10 +138,13 @@ static void copy_entry(struct arena *a, struct entry *e) {
         }
         if (arms[i].live)
             arms[i].live->refs++;
+        if (arms[i].fit)
+            arms[i].fit->refs++;
         if (!e->model)
             e->model = arms[i].model;
         e->idle = e->idle || arms[i].idle;
-        e->blocks = e->blocks || (arms[i].model && arms[i].model->blocks);
+        e->blocks = e->blocks || (arms[i].model && arms[i].model->blocks) ||
+                    (arms[i].fit && arms[i].fit->batcher);
     }
 }
 
@@ -178,6 +183,7 @@ static void entry_free(struct entry *e) {
         gate_unref(e->shadow_gate);
     for (size_t i = 0; i < e->narms; i++) {
         struct entry_arm *arm = &e->arms[i];
+        fit_unref(arm->fit);
         if (arm->model && --arm->model->refs == 0)
             model_free(arm->model);
         if (arm->live && --arm->live->refs == 0)

@@ -10,6 +10,7 @@
 
 struct arena;
 struct arm_live;
+struct fit;
 struct gate;
 struct metric_cell;
 struct model;
@@ -27,6 +28,7 @@ struct entry_arm {
     const char *state;
     const char *reason; /* "" when all is well */
     struct arm_live *live;
+    struct fit *fit;         /* NULL without a model or plan */
     const char *served_by;   /* "main; model=iris; version=3; reason=": the header's beginning */
     const char *served_only; /* the same with "only" */
     struct metric_cell *outcomes[OUTCOME_COUNT];
@@ -39,7 +41,7 @@ struct entry {
     struct plan *plan;
     struct gate *gate; /* where calls wait that may block */
     struct gate *shadow_gate;
-    bool blocks;            /* a run of some arm may */
+    bool blocks;            /* a run of some arm may, or the spec has limits */
     struct entry_arm *arms; /* in the spec's order; at least one */
     size_t narms;
     struct model *model; /* of the first arm that has one; NULL: none has */

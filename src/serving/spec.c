@@ -45,6 +45,16 @@ SHAPE_STRICT(shape_endpoint_spec, "EndpointPut", struct endpoint_spec,
              FIELD_ENUM(struct endpoint_spec, warm, 0, warm_names,
                         "used: leaves memory when others need it; pinned: stays"),
              ROLLOUT_FIELDS(struct endpoint_spec, rollout),
+             FIELD_SUB(struct endpoint_spec, limits, T_OBJ, 0, &shape_limits_spec,
+                       "How many requests run and wait, and for how long"),
+             FIELD_SUB(struct endpoint_spec, batching, T_OBJ, 0, &shape_batching_spec,
+                       "Requests that wait together run together; not by default"),
+             FIELD_SUB(struct endpoint_spec, cache, T_OBJ, 0, &shape_cache_spec,
+                       "Answers are kept for equal requests; not by default"),
+             FIELD_SUB(struct endpoint_spec, checks, T_OBJ, 0, &shape_checks_spec,
+                       "Rules for inputs and outputs"),
+             FIELD_SUB(struct endpoint_spec, last, T_OBJ, 0, &shape_last_spec,
+                       "What the chain's step `last` remembers"),
              FIELD_SUB(struct endpoint_spec, log, T_OBJ, 0, &shape_prediction_log,
                        "What is kept of its predictions; nothing by default"),
              FIELD_SUB(struct endpoint_spec, degrade, T_LIST, 0, &shape_degrade_spec,
@@ -134,6 +144,12 @@ int spec_check(struct ctx *c, struct endpoint_spec *s) {
         c->err.field = arena_strdup(c->arena, "target");
     if (rc == 0)
         rc = check_policy(c, s);
+    if (rc == 0)
+        rc = batching_spec_check(c, s->batching);
+    if (rc == 0)
+        rc = checks_spec_check(c, s->checks);
+    if (rc == 0)
+        rc = last_spec_check(c, s->last);
     if (rc == 0 && s->log)
         rc = prediction_log_check(c, s->log);
     return rc < 0 ? rc : check_degrade(c, s);

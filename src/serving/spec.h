@@ -3,6 +3,8 @@
 #define QUERN_SERVING_SPEC_H
 /* Spec: what an endpoint was told to be, as the one JSON document that its PUT carries and its row
  * keeps. */
+#include "checks.h"
+#include "limit_spec.h"
 #include "quern/core/shape.h"
 #include "quern/prediction/prediction.h"
 #include "quern/rollout/spec.h"
@@ -32,13 +34,18 @@ struct degrade_spec {
 };
 
 struct endpoint_spec {
-    const char *name;            /* of the endpoint: from the path, no part of the document */
-    const char *target;          /* short for one arm called main */
-    struct list arms;            /* struct arm_spec; after spec_check never empty */
-    const char *warm;            /* "used" (default), "pinned" */
-    struct rollout_spec rollout; /* which arm answers */
-    struct list degrade;         /* struct degrade_spec */
-    struct prediction_log *log;  /* what is kept of its predictions; NULL: nothing */
+    const char *name;               /* of the endpoint: from the path, no part of the document */
+    const char *target;             /* short for one arm called main */
+    struct list arms;               /* struct arm_spec; after spec_check never empty */
+    const char *warm;               /* "used" (default), "pinned" */
+    struct rollout_spec rollout;    /* which arm answers */
+    struct list degrade;            /* struct degrade_spec */
+    struct limits_spec *limits;     /* NULL: what fits the models */
+    struct batching_spec *batching; /* NULL: none */
+    struct cache_spec *cache;       /* NULL: none */
+    struct checks_spec *checks;     /* NULL: none */
+    struct last_spec *last;         /* of the chain's step `last`; NULL: defaults */
+    struct prediction_log *log;     /* what is kept of its predictions; NULL: nothing */
 };
 
 extern const struct shape shape_arm_spec, shape_degrade_spec, shape_endpoint_spec;

@@ -42,7 +42,8 @@ const char *onnx_metadata(const struct onnx_session *s);
 int onnx_run(struct ctx *c, const struct onnx_session *s, const struct tensor *in, size_t nin,
              const char *const *wanted, struct tensor **out, size_t *nout);
 
-/* Bounds every later run: past `ms` (0: no bound) it ends with ERR_DEADLINE, provided that some
+/* Bounds every later run: past `ms` (0: no bound), and past the deadline of the context that it is
+ * given, it ends with ERR_DEADLINE, provided that some
  * thread calls onnx_watch again and again. The runtime looks between a graph's nodes, so one node's
  * work is the least that is done. */
 void onnx_timeout(int64_t ms);

@@ -32,6 +32,7 @@ int serving_start(const struct serving_options *o, struct buf *error); /* loads 
  * and server_stop, which wait for them. */
 void serving_cease(void);
 void serving_stop(void);
+void serving_measure(void); /* sets the gauges of endpoints, before metrics are printed */
 /* `quern vet FILE [GOLDEN]`: loads, runs on zeros and replays the golden cases, prints JSON;
  * `quern vet-record FILE CASES` makes the cases' outputs instead. */
 int vet_main(const char *model_file, const char *golden_file, bool record);

@@ -176,7 +176,7 @@ static void test_cache(void) {
     CHECK_INT(f.expired, 1);
     CHECK_INT(f.misses, 2);
     CHECK_INT(f.items, 0);
-    cache_free(k);
+    cache_unref(k);
     ctx_end(&c);
 }
 
@@ -277,7 +277,7 @@ static void test_last_good(void) {
     clock_sleep_ms(20);
     CHECK(lastgood_get(l, &c, "customer 7", NULL, 2, 60000, &got));
     CHECK(!lastgood_get(l, &c, "customer 7", NULL, 2, 10, &got));
-    lastgood_free(l);
+    lastgood_unref(l);
     ctx_end(&c);
 }
 

@@ -310,8 +310,8 @@ static void test_limits(void) {
     CHECK_INT(limits.max_delay_us, 0);
     CHECK_INT(limits.npreferred, 2);
     CHECK_INT(limits.preferred[1], 16);
-    CHECK_INT(limits_of(NULL, NULL, 64).concurrency, 4);
-    CHECK_INT(limits_of(NULL, NULL, 64).queue, 64);
+    CHECK_INT(limits_of(NULL, NULL, 64).concurrency, 8);
+    CHECK_INT(limits_of(NULL, NULL, 64).queue, 256);
     CHECK_INT(limits_of(NULL, &b, 48).concurrency, 48);
     CHECK_INT(limits_of(NULL, &b, 1000).concurrency, 64);
     CHECK_INT(decode(&shape_limits_spec, "{\"concurrency\":2,\"queue\":0}", &l), 0);
