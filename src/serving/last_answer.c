@@ -12,9 +12,16 @@
 #include "quern/rollout/spec.h"
 #include "snapshot.h"
 
+static const char *header(const struct ctx *c, const char *name) {
+    for (size_t i = 0; i < c->header_count; i++)
+        if (str_ieq(c->headers[i].name, name))
+            return c->headers[i].value;
+    return NULL;
+}
+
 static const char *attribute(struct ctx *c, const struct request *q, const struct key_spec *key) {
     if (key->header)
-        return ctx_header(c, key->header);
+        return header(c, key->header);
     if (key->parameter)
         return q->parameter ? q->parameter(c, q, key->parameter) : NULL;
     return q->field ? q->field(c, q, key->field) : NULL;
