@@ -320,6 +320,9 @@ static int start_rooms(struct config *c, struct buf *error) {
                                       .max_model = config_int(c, CONFIG_SERVING_MAX_MODEL),
                                       .timeout_ms = config_int(c, CONFIG_SERVING_TIMEOUT_MS),
                                       .threads = (unsigned)config_int(c, CONFIG_SERVING_THREADS),
+                                      .batch_jobs = (unsigned)config_int(c, CONFIG_BATCH_JOBS),
+                                      .batch_max_input = config_int(c, CONFIG_BATCH_MAX_INPUT),
+                                      .batch_max_output = config_int(c, CONFIG_BATCH_MAX_OUTPUT),
                                       .memory = config_int(c, CONFIG_SERVING_MEMORY)};
     if (serving_start(&serving, error) != 0) {
         return -1;

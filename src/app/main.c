@@ -24,5 +24,8 @@ int main(int argc, char **argv) {
     if (argc == 4 && strcmp(argv[1], "vet-record") == 0) {
         return vet_main(argv[2], argv[3], true);
     }
+    if (argc == 3 && strcmp(argv[1], "batch-worker") == 0) {
+        return batch_worker_main(argv[2]);
+    }
     return command_main(argc, argv);
 }

@@ -3,6 +3,7 @@
 
 #include <stdbool.h>
 
+#include "batch.h"
 #include "child.h"
 #include "deploy.h"
 #include "gate.h"
@@ -40,6 +41,8 @@ int serving_start(const struct serving_options *o, struct buf *error) {
     if (children_start(&children, error) < 0)
         return -1;
     int rc = loader_start(o, error);
+    if (rc == 0 && (rc = batches_start(o, error)) < 0)
+        loader_stop();
     if (rc < 0)
         children_stop();
     return rc;
@@ -52,6 +55,7 @@ void serving_cease(void) {
 
 void serving_stop(void) {
     serving_cease();
+    batches_stop();
     loader_stop();
     children_stop();
 }

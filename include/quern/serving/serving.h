@@ -25,7 +25,9 @@ struct serving_options {
     unsigned threads;           /* for predictions that may block */
     const char *child_env;      /* names of environment variables that child servers see */
     const char *pyfunc_command; /* a JSON array; "": MLflow models are not served by children */
-    int64_t memory;             /* bytes of models, beyond which those used longest ago leave */
+    unsigned batch_jobs;        /* batch workers at once */
+    int64_t batch_max_input, batch_max_output; /* bytes of one job's */
+    int64_t memory; /* bytes of models, beyond which those used longest ago leave */
 };
 int serving_start(const struct serving_options *o, struct buf *error); /* loads what was deployed */
 /* Actions that wait for a load give up, calls that wait at a gate are refused; before pipeline_stop
@@ -35,9 +37,10 @@ void serving_stop(void);
 void serving_measure(void); /* sets the gauges of endpoints, before metrics are printed */
 /* `quern vet FILE [GOLDEN]`: loads, runs on zeros and replays the golden cases, prints JSON;
  * `quern vet-record FILE CASES` makes the cases' outputs instead. */
+int batch_worker_main(const char *folder); /* `quern batch-worker FOLDER` */
 int vet_main(const char *model_file, const char *golden_file, bool record);
 
 extern const struct step_action serving_deploy_action;
-extern const struct route_list serving_routes, golden_routes;
+extern const struct route_list serving_routes, golden_routes, batch_routes;
 
 #endif

@@ -1,0 +1,4 @@
+# Batch prediction jobs and bundles.
+add_test(NAME client.batch COMMAND ${QUERN_PY3} ${CMAKE_SOURCE_DIR}/tests/client/batch.py)
+set_tests_properties(client.batch PROPERTIES LABELS full TIMEOUT 600
+                     ENVIRONMENT QUERN_BIN=$<TARGET_FILE:quern>)
