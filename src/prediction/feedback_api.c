@@ -75,15 +75,15 @@ struct feedback_out {
     }
 
 SHAPE_LOCAL(shape_item, "FeedbackItem", struct item, ITEM_FIELDS(struct item, ));
-SHAPE(shape_feedback, "Feedback", struct feedback_in,
-      FIELD(struct feedback_in, endpoint, T_STR, F_PATH | F_REQUIRED, "The endpoint's name"),
-      ITEM_FIELDS(struct feedback_in, one.),
-      {.name = "feedback",
-       .type = T_LIST,
-       .offset = offsetof(struct feedback_in, feedback),
-       .sub = &shape_item,
-       .max = ITEMS,
-       .doc = "Up to 10000 of them in place of a single one"});
+SHAPE_STRICT(shape_feedback, "Feedback", struct feedback_in,
+             FIELD(struct feedback_in, endpoint, T_STR, F_PATH | F_REQUIRED, "The endpoint's name"),
+             ITEM_FIELDS(struct feedback_in, one.),
+             {.name = "feedback",
+              .type = T_LIST,
+              .offset = offsetof(struct feedback_in, feedback),
+              .sub = &shape_item,
+              .max = ITEMS,
+              .doc = "Up to 10000 of them in place of a single one"});
 SHAPE_LOCAL(shape_result, "FeedbackResult", struct result,
             FIELD(struct result, prediction_id, T_STR, 0, "Prediction that it was joined to"),
             FIELD(struct result, outcome, T_STR, F_ALWAYS,

@@ -21,8 +21,7 @@ static uint16_t to_half(double v) {
         return (uint16_t)(sign | (uint16_t)nearbyint(ldexp(v, 24)));
     int e;
     double f = frexp(v, &e); /* 0.5 <= f < 1 */
-    return (uint16_t)(sign |
-                      (uint16_t)(((e + 13) << 10) + (int)nearbyint(ldexp(f, 11))));
+    return (uint16_t)(sign | (uint16_t)(((e + 13) << 10) + (int)nearbyint(ldexp(f, 11))));
 }
 
 static uint16_t to_brain(double v) {

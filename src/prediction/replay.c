@@ -34,11 +34,13 @@
 
 static struct {
     pthread_mutex_t lock;
-    pthread_cond_t wake;
+    pthread_cond_t wake, idle;
     struct thread *thread;
-    bool stop, woken;
+    bool stop, woken, busy;
     const struct replay_ops *ops;
-} r = {.lock = PTHREAD_MUTEX_INITIALIZER, .wake = PTHREAD_COND_INITIALIZER};
+} r = {.lock = PTHREAD_MUTEX_INITIALIZER,
+       .wake = PTHREAD_COND_INITIALIZER,
+       .idle = PTHREAD_COND_INITIALIZER};
 
 static atomic_bool stopping;
 
@@ -55,11 +57,14 @@ struct run {
 };
 
 void prediction_replay_with(const struct replay_ops *ops) {
+    pthread_mutex_lock(&r.lock);
+    atomic_store(&stopping, !ops);
+    while (!ops && r.busy)
+        pthread_cond_wait(&r.idle, &r.lock);
     r.ops = ops;
-}
-
-int replay_ready(struct ctx *c) {
-    return r.ops ? 0 : fail(c, ERR_NOT_READY, "models cannot be run yet");
+    r.woken = true;
+    pthread_cond_signal(&r.wake);
+    pthread_mutex_unlock(&r.lock);
 }
 
 /* ---- writes ---- */
@@ -253,8 +258,6 @@ static int run_one(struct ctx *c, struct run *u) {
     if (rc == 0)
         rc = json_decode(c, DIALECT_PROBLEM, &shape_replay_spec, tree, NULL, NULL, &u->spec);
     if (rc == 0)
-        rc = replay_ready(c);
-    if (rc == 0)
         rc = r.ops->open(c, u->row->endpoint, u->spec.target, u->spec.arm, &u->model);
     if (rc < 0)
         return rc;
@@ -321,9 +324,16 @@ static void run(void *arg) {
     pthread_mutex_lock(&r.lock);
     while (!r.stop) {
         r.woken = false;
-        pthread_mutex_unlock(&r.lock);
-        bool more = next();
-        pthread_mutex_lock(&r.lock);
+        r.busy = r.ops != NULL;
+        bool more = false;
+        if (r.busy) {
+            pthread_mutex_unlock(&r.lock);
+            more = next();
+            pthread_mutex_lock(&r.lock);
+            r.busy = false;
+            pthread_cond_broadcast(&r.idle);
+        }
+        more = more && !atomic_load(&stopping);
         while (!more && !r.stop && !r.woken)
             pthread_cond_wait(&r.wake, &r.lock);
     }

@@ -23,7 +23,5 @@ extern const struct shape shape_replay_spec;
 void replay_start(void);
 void replay_stop(void);
 void replay_wake(void *unused); /* something waits, or was cancelled */
-/* Whether serving has told how models are run. */
-int replay_ready(struct ctx *c);
 
 #endif

@@ -16,6 +16,7 @@
 #include "quern/json/json_out.h"
 #include "quern/lane/lane.h"
 #include "quern/lineage/lineage.h"
+#include "quern/prediction/prediction.h"
 #include "quern/registry/registry.h"
 #include "spec.h"
 
@@ -133,6 +134,8 @@ int endpoint_put(struct ctx *c, const char *name, struct endpoint_spec *spec, st
     rc = endpoint_store_put(c, &e);
     if (rc == 0)
         rc = arms_put(c, &e, spec, *created);
+    if (rc == 0)
+        rc = prediction_keep(c, name, spec->log);
     if (rc == 0)
         rc = lineage_node(c, ref_of(c, name), name, NULL);
     if (rc == 0)

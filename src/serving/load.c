@@ -293,3 +293,33 @@ struct load *load_take(void) {
     pthread_mutex_unlock(&loads.lock);
     return l;
 }
+
+int load_now(struct ctx *c, const char *target, struct model **out) {
+    const struct arm row = {.project = c->project,
+                            .endpoint = "",
+                            .name = "",
+                            .target = target,
+                            .runtime = "",
+                            .state = "",
+                            .reason = "",
+                            .model = "",
+                            .sha256 = "",
+                            .vetted = ""};
+    struct load *l = load_new(&row);
+    struct ctx *own = &l->c;
+    *out = NULL;
+    int rc = db_read_begin(lanes_db(loads.o->lanes), own);
+    if (rc == 0) {
+        rc = model_resolve(own, target, &l->info);
+        db_read_end(own);
+    }
+    if (rc == 0)
+        rc = load_version(l, &l->info);
+    if (rc < 0)
+        rc = fail(c, own->err.code ? own->err.code : ERR_BUSY, "%s",
+                  own->err.message ? own->err.message : "the model cannot be loaded");
+    *out = l->model;
+    l->model = NULL;
+    load_free(l);
+    return rc;
+}

@@ -38,5 +38,8 @@ void loads_start(const struct serving_options *o, struct dir *work, void (*done)
 void loads_stop(void); /* waits for those under way, drops the others */
 void load_submit(struct load *l);
 struct load *load_take(void); /* one that has ended, or NULL */
+/* A model by its target, on the calling thread, which has no connection; vetted like any other.
+ * Freed by model_free. Between loads_start and loads_stop. */
+int load_now(struct ctx *c, const char *target, struct model **out);
 
 #endif

@@ -6,15 +6,23 @@
 #include "batch.h"
 #include "child.h"
 #include "deploy.h"
+#include "endpoint.h"
 #include "gate.h"
 #include "loader.h"
 #include "quern/base/buf.h"
 #include "quern/base/str.h"
 #include "quern/lane/lane.h"
+#include "quern/prediction/prediction.h"
+#include "replay_model.h"
 #include "slot.h"
 
 #define THREAD_IDLE_MS 30000
 #define GATE_DRAIN_MS 2000 /* after the doors' own drain */
+
+static int endpoint_known(struct ctx *c, const char *name) {
+    struct endpoint e;
+    return endpoint_get(c, name, &e);
+}
 
 static void on_event(const char *type, const char *subject, int64_t seq, void *arg) {
     (void)subject;
@@ -32,6 +40,7 @@ int serving_start(const struct serving_options *o, struct buf *error) {
     listening = true;
     deploy_use(o->lanes);
     slots_threads((unsigned)o->threads);
+    prediction_endpoint_known(endpoint_known);
     gates_start(o->threads, THREAD_IDLE_MS);
     const struct child_options children = {.data = o->data,
                                            .folder = "children",
@@ -45,10 +54,13 @@ int serving_start(const struct serving_options *o, struct buf *error) {
         loader_stop();
     if (rc < 0)
         children_stop();
+    else
+        replay_models_use(o->lanes);
     return rc;
 }
 
 void serving_cease(void) {
+    replay_models_use(NULL);
     deploy_use(NULL);
     gates_stop(GATE_DRAIN_MS);
 }

@@ -50,8 +50,9 @@ struct prediction_log {
 };
 extern const struct shape shape_prediction_log;
 
-/* Rules that the shape cannot tell; the error names the field as "log.sample". */
-int prediction_log_check(struct ctx *c, const struct prediction_log *log);
+/* Rules that the shape cannot tell; the error names the field as "log.sample". A header's name is
+ * made lower case. */
+int prediction_log_check(struct ctx *c, struct prediction_log *log);
 /* Inside a write: how long the endpoint's records stay. NULL: the defaults. */
 int prediction_keep(struct ctx *c, const char *endpoint, const struct prediction_log *log);
 
@@ -112,7 +113,8 @@ struct replay_ops {
                struct tensor **out, size_t *nout);
     void (*close)(struct replay_model *m);
 };
-void prediction_replay_with(const struct replay_ops *ops); /* before the doors open */
+/* From then on replays are run; NULL: no more, and none is under way any more. */
+void prediction_replay_with(const struct replay_ops *ops);
 
 /* ---- the room ---- */
 
