@@ -27,6 +27,37 @@ static float from_brain(uint16_t h) {
     return v;
 }
 
+/* Of usual sizes by whole numbers: a record has many of them. The division is exact to the last bit
+ * of a double, as reading the text is. False: not of usual size. */
+static bool put_usual(struct json_writer *w, float v) {
+    static const double tens[] = {1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12};
+    char t[40];
+    double a = fabs((double)v);
+    if (a < 1e-3 || a >= 1e6)
+        return false;
+    int whole = a < 1 ? 0 : 1; /* digits before the point; below 1 zeros behind it count as -1 */
+    while (a >= tens[whole])
+        whole++;
+    while (a < 1 && a * tens[1 - whole] < 1)
+        whole--;
+    for (int digits = 6; digits <= 9; digits++) {
+        int k = digits - whole;
+        int64_t m = (int64_t)(a * tens[k] + 0.5);
+        if ((float)((double)m / tens[k]) != (float)a)
+            continue;
+        while (k > 1 && m % 10 == 0) {
+            m /= 10;
+            k--;
+        }
+        int64_t unit = (int64_t)tens[k];
+        int n = snprintf(t, sizeof t, "%s%lld.%0*lld", v < 0 ? "-" : "", (long long)(m / unit), k,
+                         (long long)(m % unit));
+        jw_raw(w, t, (size_t)n);
+        return true;
+    }
+    return false;
+}
+
 /* The shortest text that reads back as the same float. */
 static void put_float(struct json_writer *w, float v) {
     char t[32];
@@ -34,6 +65,8 @@ static void put_float(struct json_writer *w, float v) {
         jw_f64(w, (double)v);
         return;
     }
+    if (put_usual(w, v))
+        return;
     for (int digits = 6; digits <= 9; digits++) {
         snprintf(t, sizeof t, "%.*g", digits, (double)v);
         if (strtof(t, NULL) == v)

@@ -80,6 +80,52 @@ static void test_every_type(void) {
     }
 }
 
+/* Floats of every size come back, in no more digits than they need. */
+static void test_floats(void) {
+    static const struct {
+        float v;
+        const char *text;
+    } rows[] = {{0.1F, "0.1"},
+                {5.1F, "5.1"},
+                {-42, "-42.0"},
+                {0, "0.0"},
+                {1e6F, "1000000.0"},
+                {999999.94F, "999999.94"},
+                {0.001F, "0.001"},
+                {0.00123F, "0.00123"},
+                {123456.7F, "123456.7"},
+                {1e-7F, "1e-07"},
+                {16777216, "16777216.0"},
+                {0.3333333F, "0.3333333"}};
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct tensor t = {.name = "t", .dtype = DT_FP32, .count = 1, .data = (void *)&rows[i].v};
+        struct buf text = {0};
+        char want[60];
+        snprintf(want, sizeof want, "{\"t\":%s}", rows[i].text);
+        capture_print_tensors(&t, 1, &text);
+        CHECK_STR(text.data, want);
+        buf_free(&text);
+    }
+    uint32_t bits = 1;
+    for (int i = 0; i < 20000; i++) {
+        float v, got;
+        bits = bits * 1664525 + 1013904223;
+        if (i % 2) /* of usual size */
+            bits = (bits & 0x807FFFFF) | (uint32_t)(117 + i % 30) << 23;
+        memcpy(&v, &bits, sizeof v);
+        if (!isfinite(v))
+            continue;
+        struct tensor t = {.name = "t", .dtype = DT_FP32, .count = 1, .data = &v};
+        struct buf text = {0};
+        capture_print_tensors(&t, 1, &text);
+        got = (float)strtod(text.data + 5, NULL);
+        if (got != v)
+            printf("%.9g printed as %s\n", (double)v, text.data);
+        CHECK(got == v);
+        buf_free(&text);
+    }
+}
+
 static int try(const char *inputs, int64_t rows, const struct replay_model *m, const char *why) {
     struct ctx c;
     struct tensor *out;
@@ -203,6 +249,7 @@ static void test_skew(void) {
 
 int main(void) {
     RUN(test_every_type);
+    RUN(test_floats);
     RUN(test_rebuild);
     RUN(test_compare);
     RUN(test_sample);
