@@ -29,7 +29,7 @@
 #include "segment_store.h"
 
 #define TICK_MS 100
-#define FLUSH_MS 400                      /* so that a crash takes less than a second */
+#define FLUSH_MS 250                      /* so that a crash takes less than a second */
 #define FLUSH_BYTES ((size_t)1 << 20)     /* of lines; one more capture may come on top */
 #define SEGMENT_BYTES (INT64_C(16) << 20) /* packed */
 #define SEGMENT_MS INT64_C(3600000)
