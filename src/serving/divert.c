@@ -74,13 +74,22 @@ static void run(void *arg, int rc) {
     gate_unref(gate);
 }
 
+static bool may_block(const struct ctx *c, const struct entry *e) {
+    if (e->idle || e->blocks)
+        return true;
+    for (size_t i = 0; i < e->narms; i++)
+        if (atomic_load_explicit(&e->arms[i].live->slow_until_ms, memory_order_relaxed) > c->now_ms)
+            return true;
+    return false;
+}
+
 int divert_to(struct call *k, const char *endpoint) {
     struct ctx *c = call_ctx(k);
     int rc = time_limit(c);
     if (rc < 0 || !endpoint)
         return rc;
     const struct entry *e = snapshot_find(snapshot_enter(), c->project, endpoint);
-    struct gate *gate = e && (e->idle || e->blocks) ? e->gate : NULL;
+    struct gate *gate = e && may_block(c, e) ? e->gate : NULL;
     bool chain = gate && e->plan && e->plan->ndegrade;
     if (e && e->plan && e->plan->spec.limits && e->plan->spec.limits->timeout_ms.set)
         time_limit_ms(c, e->plan->spec.limits->timeout_ms.v);

@@ -43,6 +43,8 @@ void plan_free(struct plan *p);
 /* What is counted of one arm, from the time its endpoint was made. */
 struct arm_live {
     _Atomic int64_t used_ms; /* wall time of the last prediction, within a second */
+    /* Wall time until which its runs wait at the gate: one took long on a network thread. */
+    _Atomic int64_t slow_until_ms;
     struct tally tally;
     unsigned refs;
 };

@@ -20,6 +20,9 @@
 #include "shadow.h"
 #include "snapshot.h"
 
+#define SLOW_NS 10000000
+#define SLOW_FOR_MS 60000
+
 static _Thread_local bool no_place;
 
 void predict_without_place(void) {
@@ -115,6 +118,14 @@ static void touch(const struct ctx *c, const struct entry_arm *a) {
         atomic_store_explicit(&a->live->used_ms, c->now_ms, memory_order_relaxed);
 }
 
+/* A model whose work depends on what it is asked shows only then that it is slow: from here on its
+ * requests leave their network thread, as those of models that are known to be slow. */
+static void see_time(const struct ctx *c, const struct entry_arm *arm, int64_t ns) {
+    if (ns > SLOW_NS && !arm->model->blocks)
+        atomic_store_explicit(&arm->live->slow_until_ms, c->now_ms + SLOW_FOR_MS,
+                              memory_order_relaxed);
+}
+
 int predict_arm(struct ctx *c, const struct entry *e, const struct entry_arm *arm,
                 struct request *q, struct answer *a) {
     const struct model *m = arm->model;
@@ -133,6 +144,7 @@ int predict_arm(struct ctx *c, const struct entry *e, const struct entry_arm *ar
     a->ninputs = rc == 0 ? nin : 0;
     if (rc == 0)
         rc = arm_run(c, e, arm, q, in, nin, a);
+    see_time(c, arm, a->ran_ns - a->run_ns);
     a->model = m;
     a->version = m->version_text;
     return rc;

@@ -87,6 +87,24 @@ def deadline(lab):
     assert b'quern_predictions_total{endpoint="rounds",version="1",outcome="failed"} 2' in metrics.body, metrics
 
 
+def slow_leaves(lab):
+    """Once a request has shown a model to be slow, its next ones leave the network threads: others
+    are answered meanwhile, as many of them as there are network threads at once."""
+    s = lab.server
+    infer(s, "rounds", rounds(300000))
+    threads = [threading.Thread(target=lambda: s.post("/v2/models/rounds/infer", {"inputs": rounds(2**62)})) for _ in range(6)]
+    for t in threads:
+        t.start()
+    time.sleep(0.3)
+    began = time.monotonic()
+    for _ in range(20):
+        assert answer(s, "plus") == [3.0]
+    took = time.monotonic() - began
+    assert took < 2, f"20 quick answers took {took:.1f} s beside six endless ones"
+    for t in threads:
+        t.join()
+
+
 def slow_vet(lab):
     """One model whose trial does not end (since the step before) holds up its own endpoint only."""
     s = lab.server
@@ -143,7 +161,7 @@ def compressed(lab):
 def main():
     with Server(env={"QUERN_ONNX_LIBRARY": LIBRARY, "QUERN_SERVING_TIMEOUT": "3s"}) as server:
         lab = Lab(server)
-        for step in (deadline, compressed, made_anew, slow_vet):
+        for step in (deadline, slow_leaves, compressed, made_anew, slow_vet):
             began = time.monotonic()
             step(lab)
             print(f"ok {step.__name__} ({time.monotonic() - began:.1f} s)", flush=True)
