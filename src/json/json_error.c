@@ -58,7 +58,11 @@ const char *json_error(enum dialect d, const struct ctx *c, struct buf *out) {
     case DIALECT_SCORING:
         break;
     }
-    bool callers = row->status >= 400 && row->status < 500;
+    bool callers = row->status >= 400 && row->status < 500 && c->err.code != ERR_INVALID;
+    if (d == DIALECT_SCORING && c->err.code == ERR_MEDIA_TYPE) {
+        buf_puts(out, message);
+        return "text/plain; charset=utf-8";
+    }
     jw_obj(&w);
     jw_key_str(&w, "error_code", d == DIALECT_SCORING && callers ? "BAD_REQUEST" : row->mlflow);
     jw_key_str(&w, "message", message);

@@ -12,6 +12,7 @@
 #include "golden_load.h"
 #include "golden_store.h"
 #include "model.h"
+#include "params.h"
 #include "quern/base/arena.h"
 #include "quern/base/clock.h"
 #include "quern/base/id.h"
@@ -172,6 +173,17 @@ static int load_child(struct load *l, const struct model_version_info *info) {
     return 0;
 }
 
+static int set_params(struct ctx *c, struct model *m, const char *mlmodel, size_t n) {
+    const char *values;
+    m->tensors = signature_of_tensors(c, mlmodel, n);
+    m->params = signature_params(c, m->arena, mlmodel, n);
+    if (!m->params)
+        return 0;
+    int rc = params_resolve(c, m->params, (struct bytes){0}, &values);
+    m->param_values = rc == 0 && values ? arena_strdup(m->arena, values) : "{}";
+    return rc;
+}
+
 static int load_version(struct load *l, const struct model_version_info *info) {
     if (*l->a.runtime)
         return load_child(l, info);
@@ -209,9 +221,11 @@ static int load_version(struct load *l, const struct model_version_info *info) {
     str_copy(m->sha256, sizeof m->sha256, files.onnx->sha256);
     if (mlmodel)
         set_columns(c, m, mlmodel, nmlmodel);
+    if (mlmodel)
+        rc = set_params(c, m, mlmodel, nmlmodel);
     golden_warm_up(c, m, &files, &cases);
     l->took_ms = clock_mono_ms() - began;
-    return 0;
+    return rc;
 }
 
 /* The last version that served, when the daemon was restarted and the target's cannot be had. */

@@ -44,7 +44,10 @@ struct model {
     const char **features; /* column names of the signature; NULL when there is none */
     size_t nfeatures;
     const struct signature_column *columns; /* the same ones with their types */
-    unsigned refs; /* snapshots that hold it; changed by the loader's thread alone */
+    bool tensors;                           /* the signature declares tensors */
+    const char *params;       /* schema of the signature, JSON; NULL when there is none */
+    const char *param_values; /* its defaults, the text of an object */
+    unsigned refs;            /* snapshots that hold it; changed by the loader's thread alone */
 };
 
 /* Loads a model file that was vetted, and runs it twice. Models that are given the same `sha256`

@@ -45,8 +45,10 @@ struct column {
 };
 
 struct payload {
-    bool frame;  /* a data frame: answered as records */
-    bool matrix; /* columns are those of one dense matrix without gaps between them */
+    bool frame;          /* a data frame: answered as records */
+    bool named;          /* not a frame, but columns by name */
+    struct bytes params; /* text of the member params; data NULL when there is none */
+    bool matrix;         /* columns are those of one dense matrix without gaps between them */
     size_t rows;
     struct column *columns;
     size_t n;
@@ -73,6 +75,9 @@ struct model_inputs {
 };
 int payload_bind(struct ctx *c, const struct payload *p, const struct model_inputs *m,
                  struct tensor **tensors);
+
+/* Text of the first row's value of a column; NULL when there is no such column. */
+const char *payload_field(struct ctx *c, const struct payload *p, const char *name);
 
 /* A growing array of cells with the shape of the nested lists it was read from. */
 struct grid {

@@ -8,6 +8,7 @@
 #include "quern/base/arena.h"
 #include "quern/base/buf.h"
 #include "quern/core/ctx.h"
+#include "tensor_print.h"
 
 /* ---- cells ---- */
 
@@ -197,7 +198,7 @@ static int bind_matrix(struct ctx *c, const struct payload *p, const struct mode
     for (size_t i = 0; i < n; i++) {
         order[i] = by_name ? find(p, m->features[i], i) : &p->columns[i];
         if (!order[i])
-            return fail_field(c, ERR_BAD_REQUEST, m->features[i],
+            return fail_field(c, ERR_INVALID, m->features[i],
                               "column '%s' is missing; the request has %s", m->features[i],
                               names_text(c, p));
         if (order[i]->width != 1)
@@ -270,7 +271,7 @@ int payload_bind(struct ctx *c, const struct payload *p, const struct model_inpu
     for (size_t i = 0; i < m->n; i++) {
         const struct column *col = find(p, m->specs[i].name, i);
         if (!col)
-            return fail_field(c, ERR_BAD_REQUEST, m->specs[i].name,
+            return fail_field(c, ERR_INVALID, m->specs[i].name,
                               "column '%s' is missing; the request has %s", m->specs[i].name,
                               names_text(c, p));
         int rc = bind_column(c, p, col, &m->specs[i], &t[i]);
@@ -278,4 +279,40 @@ int payload_bind(struct ctx *c, const struct payload *p, const struct model_inpu
             return rc;
     }
     return 0;
+}
+
+/* A number reads as it does in a tensor, so that one key is one key in every protocol. */
+static const char *key_text(struct ctx *c, const struct cell *cell) {
+    struct tensor one = {.count = 1};
+    struct text o;
+    double value = cell->value;
+    int64_t integer;
+    switch (cell->kind) {
+    case CELL_STRING:
+    case CELL_TEXT:
+        return arena_strndup(c->arena, cell->text, cell->len);
+    case CELL_BOOL:
+        return cell->yes ? "true" : "false";
+    case CELL_INTEGER:
+        if (cell->magnitude > INT64_MAX)
+            return NULL;
+        integer = cell->negative ? -(int64_t)cell->magnitude : (int64_t)cell->magnitude;
+        one.dtype = DT_INT64;
+        one.data = &integer;
+        break;
+    case CELL_DOUBLE:
+        one.dtype = DT_FP64;
+        one.data = &value;
+        break;
+    default:
+        return NULL;
+    }
+    text_init(&o, c->arena, 32);
+    text_element(&o, &one, 0);
+    return arena_strndup(c->arena, o.data, o.len);
+}
+
+const char *payload_field(struct ctx *c, const struct payload *p, const char *name) {
+    const struct column *col = find(p, name, 0);
+    return col && p->rows && col->width ? key_text(c, col->cells) : NULL;
 }

@@ -430,6 +430,18 @@ int payload_value(struct scan *s, const char *member, struct payload *out) {
     return scan_tensor(s, member, out);
 }
 
+/* Kept as text: what becomes of it depends on the model. */
+static int scan_params(struct scan *s, struct bytes *out) {
+    char ch = scan_peek(s);
+    const char *from = s->p;
+    if (ch != '{' && ch != 'n')
+        return fail(s->c, ERR_BAD_REQUEST, "params is %s; it must be an object", scan_kind(s));
+    int rc = scan_skip(s);
+    if (rc == 0 && ch == '{')
+        *out = (struct bytes){from, (size_t)(s->p - from)};
+    return rc;
+}
+
 static const char forms_text[] = "exactly one of dataframe_split, dataframe_records, instances and "
                                  "inputs";
 
@@ -450,14 +462,18 @@ static int scan_json(struct ctx *c, const char *body, size_t n, struct payload *
         if (rc < 0)
             return rc;
         if (bytes_eq(key, "params")) {
-            rc = scan_skip(&s); /* a graph has no parameters: unknown ones are dropped */
+            rc = scan_params(&s, &out->params);
             continue;
         }
         bool split = bytes_eq(key, "dataframe_split"), records = bytes_eq(key, "dataframe_records");
         bool instances = bytes_eq(key, "instances"), inputs = bytes_eq(key, "inputs");
-        if (!split && !records && !instances && !inputs)
-            return fail(c, ERR_BAD_REQUEST, "member '%.*s' is unknown; the body must hold %s",
-                        (int)(key.len > 100 ? 100 : key.len), key.data, forms_text);
+        if (bytes_eq(key, "signature_name"))
+            return fail_field(c, ERR_BAD_REQUEST, "signature_name",
+                              "signature_name is not taken: a model has one signature here");
+        if (!split && !records && !instances && !inputs) {
+            rc = scan_skip(&s); /* as MLflow's server does */
+            continue;
+        }
         if (found)
             return fail(c, ERR_BAD_REQUEST, "the body holds more than one input; it must hold %s",
                         forms_text);
@@ -472,6 +488,7 @@ static int scan_json(struct ctx *c, const char *body, size_t n, struct payload *
         else
             rc = scan_peek(&s) == '{' ? scan_named(&s, "inputs", out)
                                       : scan_tensor(&s, "inputs", out);
+        out->named = !out->frame && (out->n != 1 || out->columns[0].name);
     }
     if (rc == 0)
         rc = scan_end(&s);
@@ -507,5 +524,11 @@ int payload_scan(struct ctx *c, const char *content_type, const char *body, size
     int rc = check_type(c, content_type, &csv);
     if (rc < 0)
         return rc;
-    return csv ? csv_scan(c, body, n, out) : scan_json(c, body, n, out);
+    rc = csv ? csv_scan(c, body, n, out) : scan_json(c, body, n, out);
+    /* Values that are wrong for the model are ERR_INVALID; a body that cannot be read is not. */
+    if (rc == -ERR_INVALID) {
+        c->err.code = ERR_BAD_REQUEST;
+        rc = -ERR_BAD_REQUEST;
+    }
+    return rc;
 }

@@ -24,6 +24,9 @@ struct request {
     const char *const *wanted; /* outputs, NULL-terminated; NULL: all */
     size_t rows;               /* told by the first input */
     int64_t began_ns;          /* monotonic, when the door took it up */
+    /* Text of a JSON object for the model's own use besides its inputs, as its signature wants it
+     * since the last bind; NULL when there is none. In-process graphs have no use for it. */
+    const char *params;
     /* Makes the tensors that the model wants, in the context's arena. May be called several times,
      * for different models; fails as the door's protocol words it. */
     int (*bind)(struct ctx *c, struct request *q, const struct model *m, struct tensor **in,

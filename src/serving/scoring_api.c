@@ -4,6 +4,7 @@
 
 #include "doors.h"
 #include "model.h"
+#include "params.h"
 #include "payload.h"
 #include "predict.h"
 #include "quern/base/arena.h"
@@ -110,51 +111,44 @@ struct scoring_call {
     struct payload p;
 };
 
+/* Params as the model's signature has them; without one they go on as they came. */
+static int bind_params(struct ctx *c, struct scoring_call *call, const struct model *m) {
+    struct bytes given = call->p.params;
+    if (!m->params)
+        call->q.params = given.data ? arena_strndup(c->arena, given.data, given.len) : NULL;
+    else if (!given.data)
+        call->q.params = m->param_values;
+    else
+        return params_resolve(c, m->params, given, &call->q.params);
+    return 0;
+}
+
 static int bind(struct ctx *c, struct request *q, const struct model *m, struct tensor **in,
                 size_t *nin) {
     struct scoring_call *call = (struct scoring_call *)q;
     struct model_inputs inputs = {m->inputs, m->ninputs, m->features, m->nfeatures};
     *nin = m->ninputs;
-    return payload_bind(c, &call->p, &inputs, in);
+    int rc = bind_params(c, call, m);
+    return rc < 0 ? rc : payload_bind(c, &call->p, &inputs, in);
 }
 
-/* A number reads as it does in a tensor, so that one key is one key in every protocol. */
-static const char *cell_text(struct ctx *c, const struct cell *cell) {
-    struct tensor one = {.count = 1};
-    struct text o;
-    double value = cell->value;
-    int64_t integer;
-    switch (cell->kind) {
-    case CELL_STRING:
-    case CELL_TEXT:
-        return arena_strndup(c->arena, cell->text, cell->len);
-    case CELL_BOOL:
-        return cell->yes ? "true" : "false";
-    case CELL_INTEGER:
-        if (cell->magnitude > INT64_MAX)
-            return NULL;
-        integer = cell->negative ? -(int64_t)cell->magnitude : (int64_t)cell->magnitude;
-        one.dtype = DT_INT64;
-        one.data = &integer;
-        break;
-    case CELL_DOUBLE:
-        one.dtype = DT_FP64;
-        one.data = &value;
-        break;
-    default:
-        return NULL;
-    }
-    text_init(&o, c->arena, 32);
-    text_element(&o, &one, 0);
-    return arena_strndup(c->arena, o.data, o.len);
-}
-
+/* Text of the first row's value of a column. */
 static const char *field(struct ctx *c, const struct request *q, const char *name) {
-    const struct payload *p = &((const struct scoring_call *)q)->p;
-    for (size_t i = 0; p->rows && i < p->n; i++)
-        if (p->columns[i].name && p->columns[i].width && strcmp(p->columns[i].name, name) == 0)
-            return cell_text(c, p->columns[i].cells);
-    return NULL;
+    return payload_field(c, &((const struct scoring_call *)q)->p, name);
+}
+
+/* A param, of requests that have such. */
+static const char *parameter(struct ctx *c, const struct request *q, const char *name) {
+    struct bytes given = ((const struct scoring_call *)q)->p.params;
+    return given.data ? params_text(c, given, name) : NULL;
+}
+
+/* MLflow makes a frame of what comes by name when the signature declares columns, and arrays of a
+ * frame when it declares tensors: the answer has the form of what went in. */
+static bool as_records(const struct payload *p, const struct model *m) {
+    if (m && m->tensors)
+        return false;
+    return p->frame || (p->named && m && m->nfeatures > 0);
 }
 
 static const char *name(const struct request *q, size_t i) {
@@ -169,14 +163,15 @@ static int score(struct ctx *c, const struct entry *e, struct scoring_call *call
     if (rc == 0)
         rc = predict(c, e, &call->q, a);
     if (rc == 0)
-        print(c, a->outputs, a->n, call->p.rows, call->p.frame);
+        print(c, a->outputs, a->n, call->p.rows, as_records(&call->p, a->model));
     return rc;
 }
 
 int scoring_invocations(struct ctx *c, const void *in_, void *out) {
     const struct scoring_in *in = in_;
     const struct entry *e = NULL;
-    struct scoring_call call = {.q = {.bind = bind, .field = field, .name = name}};
+    struct scoring_call call = {
+        .q = {.bind = bind, .field = field, .name = name, .parameter = parameter}};
     struct answer a = {0};
     int64_t began = clock_mono_ns();
     (void)out;

@@ -167,3 +167,20 @@ int signature_specs(struct ctx *c, struct arena *a, const char *member, const ch
     out->n = count;
     return rc;
 }
+
+bool signature_of_tensors(struct ctx *c, const char *mlmodel, size_t n) {
+    char *text = member_text(c, "inputs", mlmodel, n);
+    json_t *tree = text ? json_loads(text, 0, NULL) : NULL;
+    const char *type = json_string_value(json_object_get(json_array_get(tree, 0), "type"));
+    bool yes = type && strcmp(type, "tensor") == 0;
+    json_decref(tree);
+    return yes;
+}
+
+const char *signature_params(struct ctx *c, struct arena *a, const char *mlmodel, size_t n) {
+    char *text = member_text(c, "params", mlmodel, n);
+    json_t *tree = text ? json_loads(text, 0, NULL) : NULL;
+    bool list = json_array_size(tree) > 0;
+    json_decref(tree);
+    return list ? arena_strdup(a, text) : NULL;
+}

@@ -20,6 +20,10 @@ struct signature_column {
  * understood. */
 void signature_columns(struct ctx *c, struct arena *a, const char *mlmodel, size_t n,
                        struct signature_column **columns, size_t *ncolumns);
+/* Whether it declares whole tensors in place of columns. */
+bool signature_of_tensors(struct ctx *c, const char *mlmodel, size_t n);
+/* The schema of its params as JSON text in the arena a, see params.h; NULL when there is none. */
+const char *signature_params(struct ctx *c, struct arena *a, const char *mlmodel, size_t n);
 
 /* All that it declares under "inputs" or "outputs": a column is a tensor of one open size. 0 specs
  * when it has no signature; ERR_UNPROCESSABLE for types that no tensor has. */

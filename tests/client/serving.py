@@ -189,7 +189,7 @@ def plain_arrays(lab):
     p = invoke(lab.server, "logistic", {"dataframe_records": rows})
     near([r["probabilities"] for r in p], want[:7], "by feature name")
     e = invoke(lab.server, "logistic", {"dataframe_records": [{"w": 1, "x": 2, "z": 3}]}, status=400)
-    assert "column 'y' is missing" in e["message"] and e["error_code"] == "BAD_REQUEST", e
+    assert "column 'y' is missing" in e["message"] and e["error_code"] == "INVALID_PARAMETER_VALUE", e
 
 
 def regressor(lab):
@@ -255,7 +255,7 @@ def frame_columns(lab):
             ({"inputs": {"age": [1, 2], "income": [1]}}, "rows"),
             ({"instances": [[1, 2], [3]]}, "same length"),
             ({"instances": [], "inputs": []}, "more than one"),
-            ({"rows": []}, "unknown"), ({}, "no input"), ("[1]", "array"), ("", "empty"), ("{\"inputs\": [NaN]}", "NaN"),
+            ({"rows": []}, "no input"), ({}, "no input"), ("[1]", "array"), ("", "empty"), ("{\"inputs\": [NaN]}", "NaN"),
             ({"instances": 5}, "a number")]:
         e = invoke(s, "columns", body, status=400)
         assert says in e["message"], (says, e)

@@ -7,7 +7,8 @@
  *   PROBLEM  application/problem+json (RFC 9457) with type, title, status, detail, instance,
  *            field, request_id
  *   TEXT     "message\n" as text/plain
- *   SCORING  MLflow's form with BAD_REQUEST for every 4xx of the caller's making */
+ *   SCORING  MLflow's form as its scoring server has it: BAD_REQUEST for every 4xx of the
+ *            caller's making but values that the model does not take, plain text for 415 */
 enum dialect { DIALECT_PROBLEM, DIALECT_MLFLOW, DIALECT_OIP, DIALECT_TEXT, DIALECT_SCORING };
 
 #endif
