@@ -242,7 +242,7 @@ def frame_columns(lab):
         near([[r["output_probability"]["no"], r["output_probability"]["yes"]] for r in p], want[:50], kind)
         assert [r["output_label"] for r in p] == model.predict(part).tolist()
     p = invoke(s, "columns", {"inputs": part.to_dict(orient="list")})
-    assert p["output_label"] == model.predict(part).tolist()
+    assert [r["output_label"] for r in p] == model.predict(part).tolist(), "the signature makes a frame of it"
     p = invoke(s, "columns", {"instances": part.to_numpy().tolist()})
     assert p["output_label"] == model.predict(part).tolist()
     for body, says in [

@@ -18,13 +18,8 @@ set_tests_properties(client.policy PROPERTIES LABELS full TIMEOUT 300
 add_test(NAME client.triton COMMAND ${QUERN_PYTHON} ${CMAKE_SOURCE_DIR}/tests/client/triton.py)
 set_tests_properties(client.triton PROPERTIES LABELS full TIMEOUT 300
                      ENVIRONMENT "QUERN_BIN=$<TARGET_FILE:quern>;QUERN_VENVS=${QUERN_VENVS}")
-add_test(NAME client.oip_conformance COMMAND ${QUERN_PY3} ${CMAKE_SOURCE_DIR}/tests/client/oip_conformance.py)
-set_tests_properties(client.oip_conformance PROPERTIES LABELS full TIMEOUT 300
-                     ENVIRONMENT "QUERN_BIN=$<TARGET_FILE:quern>;QUERN_VENVS=${QUERN_VENVS}")
 add_test(NAME client.golden COMMAND ${QUERN_PY3} ${CMAKE_SOURCE_DIR}/tests/client/golden.py)
 set_tests_properties(client.golden PROPERTIES LABELS full TIMEOUT 300
-add_test(NAME client.scoring_differential COMMAND ${QUERN_PY3} ${CMAKE_SOURCE_DIR}/tests/client/scoring_differential.py)
-set_tests_properties(client.scoring_differential PROPERTIES LABELS full TIMEOUT 300
                      ENVIRONMENT QUERN_BIN=$<TARGET_FILE:quern>)
 add_test(NAME client.resilience COMMAND ${QUERN_PY3} ${CMAKE_SOURCE_DIR}/tests/client/resilience.py)
 set_tests_properties(client.resilience PROPERTIES LABELS full TIMEOUT 300
