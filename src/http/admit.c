@@ -14,8 +14,10 @@ static enum dialect dialect_of_path(const char *path) {
     if (str_starts(path, "/api/2.0/mlflow") || str_starts(path, "/api/3.0/mlflow") ||
         str_starts(path, "/ajax-api/"))
         return DIALECT_MLFLOW;
-    if (str_starts(path, "/v2/") || str_eq(path, "/v2"))
+    if (str_starts(path, "/v2/") || str_eq(path, "/v2") || str_starts(path, "/v1/models"))
         return DIALECT_OIP;
+    if (str_eq(path, "/invocations"))
+        return DIALECT_SCORING;
     return str_starts(path, "/api/") ? DIALECT_PROBLEM : DIALECT_TEXT;
 }
 

@@ -7,6 +7,8 @@
 #include "quern/http/route.h"
 #include "snapshot.h"
 
+struct call;
+
 extern const struct shape shape_endpoint_name, shape_endpoint, shape_endpoints;
 route_fn endpoint_api_put, endpoint_api_get, endpoint_api_list, endpoint_api_delete;
 
@@ -19,6 +21,13 @@ struct oip_model_in {
 };
 route_fn oip_server, oip_live, oip_ready, oip_models, oip_model_ready, oip_metadata, oip_config,
     oip_stats, oip_index, oip_load, oip_unload, oip_infer;
+
+extern const struct shape shape_tfs_model, shape_tfs_version, shape_tfs_label;
+struct tfs_in {
+    const char *model, *version, *label; /* NULL on paths without them */
+};
+route_fn tfs_predict, tfs_classify, tfs_regress, tfs_status, tfs_metadata;
+int divert_tfs(struct call *k);
 
 extern const struct shape shape_scoring_query, shape_scoring_path;
 struct scoring_in {

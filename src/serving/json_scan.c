@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "json_scan.h"
 
+#include <math.h>
 #include <string.h>
 
+#include "base64_text.h"
 #include "quern/base/arena.h"
 #include "quern/base/str.h"
 #include "quern/core/ctx.h"
@@ -211,12 +213,46 @@ int scan_null(struct scan *s) {
     return take_word(s, "null") ? 0 : scan_fail(s, "null must stand here");
 }
 
+int scan_odd_number(struct scan *s, double *out) {
+    if (!s->extended)
+        return 0;
+    scan_peek(s);
+    *out = take_word(s, "NaN")         ? (double)NAN
+           : take_word(s, "Infinity")  ? (double)INFINITY
+           : take_word(s, "-Infinity") ? -(double)INFINITY
+                                       : 0;
+    return isfinite(*out) ? 0 : 1;
+}
+
+int scan_b64(struct scan *s, struct bytes *out) {
+    struct scan ahead = *s;
+    struct bytes key;
+    bool first = true;
+    if (!s->extended || scan_peek(&ahead) != '{' || scan_enter(&ahead, '{') < 0)
+        return 0;
+    if (scan_peek(&ahead) != '"' || scan_key(&ahead, &key) < 0 || !bytes_eq(key, "b64") ||
+        scan_peek(&ahead) != '"' || scan_string(&ahead, &key) < 0 || scan_peek(&ahead) != '}') {
+        err_clear(s->c);
+        return 0;
+    }
+    if (base64_bytes(s->c->arena, key, out) < 0)
+        return fail(s->c, ERR_BAD_REQUEST, "the text of a b64 object is no base64 (byte %zu)",
+                    (size_t)(s->p - s->start));
+    first = false;
+    int rc = scan_more(&ahead, '}', &first); /* closes it */
+    *s = ahead;
+    return rc < 0 ? rc : 1;
+}
+
 int scan_skip(struct scan *s) {
     struct bytes text;
     struct number n;
+    double odd;
     bool yes;
     int rc;
     char ch = scan_peek(s);
+    if (s->extended && scan_odd_number(s, &odd))
+        return 0;
     switch (ch) {
     case '"':
         return scan_string(s, &text);

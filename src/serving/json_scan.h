@@ -16,6 +16,7 @@ struct scan {
     struct ctx *c;
     const char *start, *p, *end;
     unsigned depth;
+    bool extended; /* TensorFlow Serving's JSON: {"b64": TEXT} for bytes, bare NaN and Infinity */
 };
 
 #define SCAN_DEPTH_MAX 64
@@ -43,6 +44,11 @@ int scan_string(struct scan *s, struct bytes *out); /* NUL-terminated in the are
 int scan_number(struct scan *s, struct number *out);
 int scan_bool(struct scan *s, bool *out);
 int scan_null(struct scan *s);
+/* NaN, Infinity, -Infinity, where the JSON is extended and one stands here: 1, else 0. */
+int scan_odd_number(struct scan *s, double *out);
+/* {"b64": TEXT} and nothing else, likewise; not moved when it is another object. Negative when the
+ * text is no base64. */
+int scan_b64(struct scan *s, struct bytes *out);
 int scan_skip(struct scan *s); /* any value, checked */
 /* "a string", "an array", ... of the token under the cursor, for messages. */
 const char *scan_kind(struct scan *s);

@@ -31,7 +31,7 @@ struct cell {
     uint32_t len;
     uint8_t kind;
     bool negative; /* CELL_INTEGER */
-    bool yes;      /* CELL_BOOL */
+    bool yes;      /* CELL_BOOL; CELL_DOUBLE: an infinity that was meant, not a number too large */
 };
 
 /* A named or nameless array of cells; element i of row r is cells[r * stride + i]. */

@@ -13,6 +13,15 @@
 /* ---- cells ---- */
 
 static const char *store_number(const struct cell *cell, enum dtype t, void *element) {
+    if (cell->kind == CELL_DOUBLE && cell->yes && isinf(cell->value)) {
+        if (t == DT_FP32)
+            *(float *)element = (float)cell->value;
+        else if (t == DT_FP64)
+            *(double *)element = cell->value;
+        else
+            return "wants a finite number";
+        return NULL;
+    }
     struct number n = {.negative = cell->negative};
     if (cell->kind == CELL_INTEGER) {
         n.integer = true;

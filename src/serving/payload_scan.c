@@ -18,6 +18,17 @@ static int scan_scalar(struct scan *s, struct cell *cell) {
     struct bytes text;
     struct number n;
     int rc;
+    if (s->extended && scan_odd_number(s, &n.value)) {
+        *cell = (struct cell){.kind = CELL_DOUBLE, .value = n.value, .yes = true};
+        return 0;
+    }
+    rc = s->extended ? scan_b64(s, &text) : 0;
+    if (rc != 0) {
+        if (rc > 0)
+            *cell =
+                (struct cell){.kind = CELL_STRING, .text = text.data, .len = (uint32_t)text.len};
+        return rc > 0 ? 0 : rc;
+    }
     switch (scan_peek(s)) {
     case '"':
         rc = scan_string(s, &text);
@@ -422,10 +433,12 @@ int payload_value(struct scan *s, const char *member, struct payload *out) {
     if (scan_peek(s) == '{')
         return scan_named(s, member, out);
     struct scan ahead = *s;
+    struct bytes text;
     if (scan_peek(&ahead) == '[') {
         ahead.p++;
-        if (scan_peek(&ahead) == '{')
+        if (scan_peek(&ahead) == '{' && scan_b64(&ahead, &text) == 0)
             return scan_records(s, member, out);
+        err_clear(s->c); /* bad base64 is told where it is read */
     }
     return scan_tensor(s, member, out);
 }

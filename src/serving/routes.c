@@ -39,6 +39,25 @@
         .summary = "Predicts: MLflow's scoring protocol, JSON or CSV.", .divert = divert_scoring   \
     }
 
+/* TensorFlow Serving's paths: a model, one of its versions, one of its labels. */
+#define V1 "/v1/models/{model}"
+#define V1_VERSION V1 "/versions/{version}"
+#define V1_LABEL V1 "/labels/{label}"
+#define TFS_GET(ident, where, shape, handler, prose, waits)                                        \
+    {                                                                                              \
+        .id = "tfs." ident, .method = "GET", .path = (where), .in = (shape), .perm = PERM_READ,    \
+        .lane = LANE_CALL, .dialect = DIALECT_OIP, .flags = ROUTE_NO_LOG, .fn = (handler),         \
+        .summary = (prose), waits                                                                  \
+    }
+#define TFS_POST(ident, where, shape, handler, prose)                                              \
+    {                                                                                              \
+        .id = "tfs." ident, .method = "POST", .path = (where), .in = (shape), .perm = PERM_READ,   \
+        .lane = LANE_CALL, .dialect = DIALECT_OIP,                                                 \
+        .flags = ROUTE_RAW_BODY | ROUTE_PACKED | ROUTE_NO_LOG, .fn = (handler),                    \
+        .summary = (prose), .divert = divert_tfs                                                   \
+    }
+#define TFS_LOADED .divert = divert_tfs
+
 static const struct route rows[] = {
     {.id = "serving.endpoints.list",
      .method = "GET",
@@ -136,5 +155,37 @@ static const struct route rows[] = {
      .flags = ROUTE_NO_LOG,
      .fn = scoring_ping,
      .summary = "Says whether an endpoint answers, as MLflow's scoring server does."},
+
+    TFS_GET("models", "/v1/models", NULL, oip_models, "Names the endpoints, as KServe does.",
+            AS_IT_IS),
+    TFS_GET("status", V1, &shape_tfs_model, tfs_status, "Says how an endpoint is.", AS_IT_IS),
+    TFS_GET("metadata", V1 "/metadata", &shape_tfs_model, tfs_metadata,
+            "Describes inputs and outputs of an endpoint.", TFS_LOADED),
+    TFS_POST("predict", V1 ":predict", &shape_tfs_model, tfs_predict,
+             "Predicts with an endpoint: instances or inputs."),
+    TFS_POST("classify", V1 ":classify", &shape_tfs_model, tfs_classify,
+             "Scores classes with an endpoint: examples."),
+    TFS_POST("regress", V1 ":regress", &shape_tfs_model, tfs_regress,
+             "One number per example with an endpoint."),
+    TFS_GET("version.status", V1_VERSION, &shape_tfs_version, tfs_status,
+            "Says how one version is.", AS_IT_IS),
+    TFS_GET("version.metadata", V1_VERSION "/metadata", &shape_tfs_version, tfs_metadata,
+            "Describes inputs and outputs of one version.", TFS_LOADED),
+    TFS_POST("version.predict", V1_VERSION ":predict", &shape_tfs_version, tfs_predict,
+             "Predicts with one version: instances or inputs."),
+    TFS_POST("version.classify", V1_VERSION ":classify", &shape_tfs_version, tfs_classify,
+             "Scores classes with one version: examples."),
+    TFS_POST("version.regress", V1_VERSION ":regress", &shape_tfs_version, tfs_regress,
+             "One number per example with one version."),
+    TFS_GET("label.status", V1_LABEL, &shape_tfs_label, tfs_status, "Says how one arm is.",
+            AS_IT_IS),
+    TFS_GET("label.metadata", V1_LABEL "/metadata", &shape_tfs_label, tfs_metadata,
+            "Describes inputs and outputs of one arm.", TFS_LOADED),
+    TFS_POST("label.predict", V1_LABEL ":predict", &shape_tfs_label, tfs_predict,
+             "Predicts with one arm: instances or inputs."),
+    TFS_POST("label.classify", V1_LABEL ":classify", &shape_tfs_label, tfs_classify,
+             "Scores classes with one arm: examples."),
+    TFS_POST("label.regress", V1_LABEL ":regress", &shape_tfs_label, tfs_regress,
+             "One number per example with one arm."),
 };
 const struct route_list serving_routes = {.rows = rows, .n = ARRAY_LEN(rows)};
