@@ -10,6 +10,7 @@
 #include "quern/base/arena.h"
 #include "quern/base/clock.h"
 #include "quern/core/ctx.h"
+#include "sagemaker.h"
 #include "tensor_print.h"
 
 SHAPE(shape_scoring_query, "ScoringQuery", struct scoring_in,
@@ -29,8 +30,14 @@ static const char *the_only_one(struct ctx *c, const struct snapshot *s, size_t 
     return name;
 }
 
+/* By path or query, by our header, by SageMaker's. */
+static const char *named(struct ctx *c, const char *asked) {
+    const char *name = asked ? asked : ctx_header(c, "x-quern-endpoint");
+    return name ? name : sagemaker_model(c);
+}
+
 const char *scoring_endpoint(struct ctx *c, const struct scoring_in *in) {
-    const char *name = in->endpoint ? in->endpoint : ctx_header(c, "x-quern-endpoint");
+    const char *name = named(c, in->endpoint);
     if (!name) {
         size_t n;
         const char *only = the_only_one(c, snapshot_enter(), &n);
@@ -43,7 +50,7 @@ const char *scoring_endpoint(struct ctx *c, const struct scoring_in *in) {
 static int choose(struct ctx *c, const struct snapshot *s, const char *asked,
                   const struct entry **e) {
     size_t n;
-    const char *name = asked ? asked : ctx_header(c, "x-quern-endpoint");
+    const char *name = named(c, asked);
     if (!name) {
         name = the_only_one(c, s, &n);
         if (n == 0)
@@ -158,13 +165,17 @@ static const char *name(const struct request *q, size_t i) {
 
 static int score(struct ctx *c, const struct entry *e, struct scoring_call *call,
                  struct answer *a) {
-    int rc = payload_scan(c, c->content_type, c->body, c->body_len, &call->p);
+    int rc = sagemaker_request(c, &call->q);
+    if (rc == 0)
+        rc = payload_scan(c, c->content_type, c->body, c->body_len, &call->p);
     call->q.rows = call->p.rows;
     if (rc == 0)
         rc = predict(c, e, &call->q, a);
-    if (rc == 0)
-        print(c, a->outputs, a->n, call->p.rows, as_records(&call->p, a->model));
-    return rc;
+    if (rc < 0)
+        return rc;
+    sagemaker_answered(c, a);
+    print(c, a->outputs, a->n, call->p.rows, as_records(&call->p, a->model));
+    return 0;
 }
 
 int scoring_invocations(struct ctx *c, const void *in_, void *out) {

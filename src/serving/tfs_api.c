@@ -48,6 +48,11 @@ static const char *parameter(struct ctx *c, const struct request *q, const char 
     return given.data ? params_text(c, given, name) : NULL;
 }
 
+static const char *name(const struct request *q, size_t i) {
+    const struct payload *p = &((const struct tfs_call *)q)->body.p;
+    return i < p->n ? p->columns[i].name : NULL; /* one without a name is the only one */
+}
+
 /* A label is an arm's name, or the alias in its target. NULL: there is none. */
 static const struct entry_arm *of_label(const struct entry *e, const char *label) {
     for (size_t i = 0; i < e->narms; i++)
@@ -88,8 +93,11 @@ static int run(struct ctx *c, enum tfs_verb verb, const struct tfs_in *in, const
 
 static int answer(struct ctx *c, enum tfs_verb verb, const struct tfs_in *in) {
     const struct entry *e = NULL;
-    struct tfs_call call = {
-        .q = {.version = in->version, .bind = bind, .field = field, .parameter = parameter}};
+    struct tfs_call call = {.q = {.version = in->version,
+                                  .bind = bind,
+                                  .field = field,
+                                  .parameter = parameter,
+                                  .name = name}};
     struct answer a = {0};
     int64_t began = clock_mono_ns();
     int rc = door_find_answering(c, snapshot_enter(), in->model, &e);
