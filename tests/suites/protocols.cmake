@@ -8,3 +8,8 @@ endforeach()
 add_test(NAME client.kserve COMMAND ${QUERN_PYTHON} ${CMAKE_SOURCE_DIR}/tests/client/kserve_client.py)
 set_tests_properties(client.kserve PROPERTIES LABELS full TIMEOUT 600 SKIP_RETURN_CODE 77
                      ENVIRONMENT "QUERN_BIN=$<TARGET_FILE:quern>;QUERN_VENVS=${QUERN_VENVS}")
+# Every kind of model, with the training libraries.
+add_test(NAME client.equality
+         COMMAND ${CMAKE_SOURCE_DIR}/tests/venv.sh flow3 ${CMAKE_SOURCE_DIR}/tests/client/equality.py)
+set_tests_properties(client.equality PROPERTIES LABELS full TIMEOUT 600 SKIP_RETURN_CODE 77
+                     ENVIRONMENT "QUERN_BIN=$<TARGET_FILE:quern>;QUERN_VENVS=${QUERN_VENVS}")
