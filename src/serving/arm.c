@@ -45,9 +45,9 @@ static int put_one(struct ctx *c, const struct endpoint *e, const struct endpoin
     if (!found || anew || strcmp(a.state, "deleted") == 0)
         forget(&a);
     a.place = (int64_t)place;
-    a.target = want->target;
+    a.target = spec_target(want);
     a.runtime = spec_runtime_text(c, want);
-    a.pinned = s->warm && strcmp(s->warm, "pinned") == 0;
+    a.pinned = want->graph || (s->warm && strcmp(s->warm, "pinned") == 0);
     a.revision = e->revision;
     a.reason = "";
     int rc = move(c, &a, "pending");

@@ -36,6 +36,7 @@ enum failure failure_of(const struct ctx *c) {
     case ERR_DEADLINE:
         return FAILURE_DEADLINE;
     case ERR_UNPROCESSABLE:
+    case ERR_UPSTREAM:
     case ERR_INTERNAL:
         return FAILURE_FAILED;
     default:

@@ -6,6 +6,7 @@
 
 #include "arm.h"
 #include "endpoint_store.h"
+#include "graph_spec.h"
 #include "loader.h"
 #include "quern/base/arena.h"
 #include "quern/base/buf.h"
@@ -109,7 +110,9 @@ int endpoint_put(struct ctx *c, const char *name, struct endpoint_spec *spec, st
         rc = spec_check(c, spec);
     const struct arm_spec *arms = spec->arms.items;
     for (size_t i = 0; rc == 0 && i < spec->arms.n; i++)
-        rc = model_resolve(c, arms[i].target, &info);
+        rc = arms[i].graph ? graph_spec_reach(c, arena_printf(c->arena, "arms/%zu/graph", i), name,
+                                              arms[i].graph)
+                           : model_resolve(c, arms[i].target, &info);
     if (rc == 0)
         rc = endpoint_store_find(c, c->project, name, &e, &found);
     if (rc < 0)
@@ -126,7 +129,7 @@ int endpoint_put(struct ctx *c, const char *name, struct endpoint_spec *spec, st
         e.model = e.sha256 = "";
         e.version = 0;
     }
-    e.target = arms[0].target;
+    e.target = spec_target(&arms[0]);
     e.policy = spec_text(c, spec);
     e.reason = "";
     e.revision++;

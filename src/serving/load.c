@@ -11,6 +11,8 @@
 #include "folder.h"
 #include "golden_load.h"
 #include "golden_store.h"
+#include "graph.h"
+#include "graph_spec.h"
 #include "model.h"
 #include "params.h"
 #include "quern/base/arena.h"
@@ -141,6 +143,8 @@ static int load_child(struct load *l, const struct model_version_info *info) {
     struct ctx *c = &l->c;
     struct runtime_spec spec;
     struct folder files;
+    struct golden_row row;
+    struct golden_file cases = {0};
     int64_t began = clock_mono_ms(), bytes = 0;
     char folder[33];
     int rc = spec_runtime_read(c, l->a.runtime, &spec);
@@ -148,8 +152,12 @@ static int load_child(struct load *l, const struct model_version_info *info) {
         rc = db_read_begin(lanes_db(loads.o->lanes), c);
     if (rc == 0) {
         rc = folder_list(c, info, &files);
+        if (rc == 0)
+            rc = golden_find(c, info, &files, &row);
         db_read_end(c);
     }
+    if (rc == 0)
+        rc = golden_load(c, &row, &cases);
     if (rc < 0)
         return rc;
     id_hex32(folder);
@@ -169,8 +177,43 @@ static int load_child(struct load *l, const struct model_version_info *info) {
     m->made_of = arena_strdup(m->arena, l->a.runtime);
     str_copy(m->version_text, sizeof m->version_text, version);
     folder_digest(&files, m->sha256);
+    if (cases.text)
+        rc = golden_replay(c, m, &cases.golden);
+    if (rc < 0) {
+        model_free(m);
+        l->model = NULL;
+    }
     l->took_ms = clock_mono_ms() - began;
-    return 0;
+    return rc;
+}
+
+static int load_version(struct load *l, const struct model_version_info *info);
+
+/* A graph's own model: as an arm of it would be. */
+static int load_node(struct ctx *c, const char *target, struct model **out, void *arg) {
+    struct load *part = load_new(&((struct load *)arg)->a);
+    part->a.runtime = part->a.vetted = "";
+    part->a.target = target;
+    int rc = db_read_begin(lanes_db(loads.o->lanes), &part->c);
+    if (rc == 0) {
+        rc = model_resolve(&part->c, target, &part->info);
+        db_read_end(&part->c);
+    }
+    if (rc == 0)
+        rc = load_version(part, &part->info);
+    if (rc < 0)
+        fail(c, part->c.err.code, "%s", part->c.err.message ? part->c.err.message : "?");
+    *out = part->model;
+    part->model = NULL;
+    load_free(part);
+    return rc;
+}
+
+static int load_graph(struct load *l) {
+    int64_t began = clock_mono_ms();
+    int rc = graph_load(&l->c, l->a.runtime, load_node, l, &l->model);
+    l->took_ms = clock_mono_ms() - began;
+    return rc;
 }
 
 static int set_params(struct ctx *c, struct model *m, const char *mlmodel, size_t n) {
@@ -185,6 +228,8 @@ static int set_params(struct ctx *c, struct model *m, const char *mlmodel, size_
 }
 
 static int load_version(struct load *l, const struct model_version_info *info) {
+    if (strcmp(l->a.target, GRAPH_TARGET) == 0)
+        return load_graph(l);
     if (*l->a.runtime)
         return load_child(l, info);
     struct ctx *c = &l->c;

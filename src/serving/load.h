@@ -22,6 +22,7 @@ struct load {
     bool resolved;
     bool alone; /* nothing serves: the last good version is loaded when the target cannot be */
     int64_t began_ms;
+    uint64_t seen;      /* how many arms had come to a model when it was handed on */
     const char *vetted; /* digest and runtime of what was loaded, when vetting passed */
     int64_t took_ms;
     /* What came of it. */

@@ -11,6 +11,7 @@
 #include "arm.h"
 #include "endpoint.h"
 #include "endpoint_store.h"
+#include "graph_spec.h"
 #include "load.h"
 #include "model.h"
 #include "plan.h"
@@ -48,6 +49,7 @@ static struct {
     bool woken, stopping;
     atomic_bool unwatched;
     bool settled;
+    uint64_t came; /* how often an arm came to a model */
 } loader = {.lock = PTHREAD_MUTEX_INITIALIZER, .wake = PTHREAD_COND_INITIALIZER};
 
 /* The rows as they are read for one round. */
@@ -93,7 +95,7 @@ static int record(struct ctx *c, const struct arm *a, const char *state, const c
                          .revision = a->revision,
                          .state = state,
                          .reason = reason};
-    if (m) {
+    if (m && m->version) {
         o.model = m->name;
         o.version = m->version;
         o.sha256 = m->sha256;
@@ -115,6 +117,20 @@ static bool serves(const struct slot *s, const struct arm *a, const char *name, 
            strcmp(s->model->made_of, a->runtime) == 0;
 }
 
+/* Another arm came to something: graphs that wait for such are made anew, those that were given up
+ * only when it is a model. */
+static void retry_graphs(bool model) {
+    struct bound *b;
+    for (size_t at = 0; (b = bound_next(&at));)
+        for (size_t i = 0; i < b->n; i++) {
+            struct slot *s = b->slots[i];
+            if (!s->waits || (!model && strcmp(s->state, "failed") == 0))
+                continue;
+            s->waits = false;
+            s->tried_revision = -1;
+        }
+}
+
 /* Published before the row says ready: who reads that may predict at once. */
 static void put_in_place(struct slot *s, struct model *m, const char *reason) {
     slot_model(s, m);
@@ -125,6 +141,8 @@ static void put_in_place(struct slot *s, struct model *m, const char *reason) {
     slot_say(s, "ready", reason);
     slots_evict(loader.o.memory, clock_wall_ms(), s);
     publish();
+    loader.came++;
+    retry_graphs(true);
 }
 
 /* Says why the target's model does not serve; `fallback` may take its place. */
@@ -149,6 +167,8 @@ static void refuse(struct load *l, struct slot *s, const char *what, const char 
 }
 
 static const char *what_failed(struct load *l) {
+    if (l->resolved && l->info.version == 0)
+        return "the graph was not made";
     return l->resolved ? arena_printf(l->c.arena, "version %" PRId64 " of '%s' was not loaded",
                                       l->info.version, l->info.name)
                        : "the target cannot be resolved";
@@ -173,26 +193,38 @@ static void finish(struct load *l, const struct rows *r) {
     if (strcmp(row->target, l->a.target) != 0 || strcmp(row->runtime, l->a.runtime) != 0)
         return;
     struct model *m = l->model;
+    s->waits = l->code && l->info.version == 0 && (l->code == ERR_BUSY || l->code == ERR_NOT_READY);
+    if (s->waits && l->seen != loader.came) { /* perhaps what it looked for */
+        s->waits = false;
+        s->tried_revision = -1;
+        return;
+    }
+    if (s->waits && l->code == ERR_BUSY) { /* what it asks is on its way */
+        slot_say(s, s->model ? "ready" : "loading", l->why);
+        publish();
+        return;
+    }
     if (l->code) {
         if (!s->model)
             l->model = NULL; /* taken */
         if (l->code == ERR_BUSY || l->code == ERR_DISK_FULL || l->code == ERR_INTERNAL)
             s->tried_revision = -1; /* a passing reason: tried again at the next check */
         refuse(l, s, what_failed(l), l->why, m);
+        retry_graphs(false);
         return;
     }
     l->model = NULL;
     put_in_place(s, m, "");
     record(&l->c, &l->a, "ready", "", m, l);
-    log_info("endpoint.ready",
-             "endpoint %s, arm %s serves %s version %" PRId64 ", loaded in %" PRId64 " ms",
-             l->a.endpoint, l->a.name, m->name, m->version, clock_mono_ms() - l->began_ms);
+    log_info("endpoint.ready", "endpoint %s, arm %s serves %s version %s, loaded in %" PRId64 " ms",
+             l->a.endpoint, l->a.name, m->name, m->version_text, clock_mono_ms() - l->began_ms);
 }
 
 /* ---- bringing arms in line with their rows ---- */
 
 static void submit(struct load *l, struct slot *s) {
     l->alone = !s->model;
+    l->seen = loader.came;
     s->busy = true;
     s->tried_revision = l->a.revision;
     s->tried_version = l->resolved ? l->info.version : 0;
@@ -220,8 +252,11 @@ static void settle(struct load *l, struct slot *s) {
 static bool reconcile_load(struct load *l, struct slot *s) {
     struct ctx *c = &l->c;
     const struct arm *a = &l->a;
-    int rc = db_read_begin(lanes_db(loader.o.lanes), c);
-    if (rc == 0) {
+    bool graph = strcmp(a->target, GRAPH_TARGET) == 0;
+    if (graph)
+        l->info = (struct model_version_info){.name = "graph"}; /* version 0: none of its own */
+    int rc = graph ? 0 : db_read_begin(lanes_db(loader.o.lanes), c);
+    if (rc == 0 && !graph) {
         rc = model_resolve(c, a->target, &l->info);
         db_read_end(c);
     }

@@ -20,8 +20,10 @@ void loader_wake(void *unused); /* any thread */
 
 /* Loads the idle arms of an endpoint (with `back` also those that were parked) and waits for them,
  * at most until the context's deadline or 30 s. ERR_NOT_READY says what is not there yet. Not on a
- * network thread. */
+ * network thread. What an arm's graph asks is warmed with it, as far as it can be. */
 int loader_warm(struct ctx *c, const char *endpoint, bool back);
+/* The same for the endpoint alone, without waiting. */
+void loader_ask(struct ctx *c, const char *endpoint);
 /* Takes an endpoint's models out of memory until they are asked back. ERR_NOT_FOUND. */
 int loader_park(struct ctx *c, const char *endpoint);
 

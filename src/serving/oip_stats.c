@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "doors.h"
+#include "graph.h"
 #include "model.h"
 #include "plan.h"
 #include "quern/base/arena.h"
@@ -46,6 +47,24 @@ static void put_batches(struct text *t, const struct tally *y) {
     text_puts(t, "]");
 }
 
+/* Of an arm that is a graph: what its nodes took. */
+static void put_nodes(struct text *t, const struct model *m) {
+    struct graph_figures *nodes = NULL;
+    size_t n = graph_nodes(t->arena, m, &nodes);
+    if (!n)
+        return;
+    text_puts(t, ",\"nodes\":[");
+    for (size_t i = 0; i < n; i++) {
+        text_puts(t, i ? ",{\"name\":" : "{\"name\":");
+        text_string(t, nodes[i].name, strlen(nodes[i].name));
+        put_count(t, ",\"execution_count\":", nodes[i].runs);
+        put_count(t, ",\"failed\":", nodes[i].failed);
+        put_count(t, ",\"ns\":", nodes[i].ns);
+        text_puts(t, "}");
+    }
+    text_puts(t, "]");
+}
+
 static void put_arm(struct text *t, const struct entry *e, const struct entry_arm *a) {
     const struct tally *y = &a->live->tally;
     uint64_t runs = 0;
@@ -67,6 +86,7 @@ static void put_arm(struct text *t, const struct entry *e, const struct entry_ar
         put_span(t, phases[i], &y->phases[i]);
     text_puts(t, "}");
     put_batches(t, y);
+    put_nodes(t, a->model);
     text_puts(t, ",\"response_stats\":{},\"memory_usage\":[");
     if (a->model)
         put_count(t, "{\"type\":\"CPU\",\"id\":0,\"byte_size\":", (uint64_t)a->model->bytes);

@@ -26,6 +26,7 @@ struct slot {
     bool wanted;           /* idle, and asked for */
     bool parked;           /* taken out of memory on request, until it is asked back */
     bool busy;             /* a load is under way */
+    bool waits;            /* a graph that was not made because an endpoint was not ready */
     bool listed;           /* mark while rows are read */
     struct model *model;   /* owned through the snapshots' references, and one of ours */
     struct arm_live *live; /* likewise */

@@ -71,6 +71,11 @@ void snapshot_leave(void) {
     atomic_store_explicit(&self->epoch, 0, memory_order_release);
 }
 
+/* One that becomes current later is replaced later still, so this mark holds it as well. */
+const struct snapshot *snapshot_held(void) {
+    return atomic_load(&current);
+}
+
 static size_t hash(int64_t project, const char *name) {
     size_t h = 14695981039346656037u ^ (size_t)project;
     for (; *name; name++)

@@ -64,6 +64,8 @@ struct snapshot {
 /* Not nested. NULL before the first publish: still to be left. */
 const struct snapshot *snapshot_enter(void);
 void snapshot_leave(void);
+/* Between the two: the current one, which may be newer than what snapshot_enter gave. */
+const struct snapshot *snapshot_held(void);
 const struct entry *snapshot_find(const struct snapshot *s, int64_t project, const char *name);
 
 /* Building, by one thread at a time. Copies the entries, their arms and texts, sets model and idle,

@@ -7,6 +7,7 @@
 
 #include "child.h"
 #include "degrade.h"
+#include "graph_spec.h"
 #include "quern/base/arena.h"
 #include "quern/base/buf.h"
 #include "quern/base/str.h"
@@ -21,10 +22,12 @@ SHAPE_STRICT(
     shape_arm_spec, "ArmSpec", struct arm_spec,
     FIELD_MAX(struct arm_spec, name, T_STR, F_REQUIRED, 1, 64,
               "1 to 64 letters, digits, '_' and '-'; labels of TensorFlow Serving name it"),
-    FIELD_MAX(struct arm_spec, target, T_STR, F_REQUIRED, 1, 1024,
+    FIELD_MAX(struct arm_spec, target, T_STR, 0, 1, 1024,
               "models:/NAME@ALIAS (follows the alias) or models:/NAME/VERSION"),
     FIELD(struct arm_spec, weight, T_F64, 0,
           "Share of the requests among all arms' weights; default 1 for the first, else 0"),
+    FIELD_SUB(struct arm_spec, graph, T_OBJ, 0, &shape_graph,
+              "In place of a target: endpoints and models, their tensors wired by name"),
     FIELD_SUB(struct arm_spec, runtime, T_OBJ, 0, &shape_runtime,
               "What runs it; default ONNX Runtime in the daemon"));
 SHAPE_STRICT(shape_degrade_spec, "DegradeStep", struct degrade_spec,
@@ -69,7 +72,14 @@ static int check_arm(struct ctx *c, const struct endpoint_spec *s, size_t i) {
     if (strspn(a->name, letters) != strlen(a->name))
         return fail_field(c, ERR_INVALID, arena_printf(c->arena, "%s/name", field),
                           "an arm's name is 1 to 64 letters, digits, '_' and '-'");
-    if (!str_starts(a->target, "models:/"))
+    if ((a->target != NULL) == (a->graph != NULL))
+        return fail_field(c, ERR_INVALID, arena_printf(c->arena, "%s/target", field),
+                          "an arm has a target (models:/NAME@ALIAS or models:/NAME/VERSION) or a "
+                          "graph");
+    if (a->graph && a->runtime)
+        return fail_field(c, ERR_INVALID, arena_printf(c->arena, "%s/runtime", field),
+                          "a graph has no runtime of its own");
+    if (a->target && !str_starts(a->target, "models:/"))
         return fail_field(c, ERR_INVALID, arena_printf(c->arena, "%s/target", field),
                           "target must be models:/NAME@ALIAS or models:/NAME/VERSION");
     for (size_t k = 0; k < i; k++)
@@ -81,6 +91,8 @@ static int check_arm(struct ctx *c, const struct endpoint_spec *s, size_t i) {
     if (!(a->weight.v >= 0) || !isfinite(a->weight.v))
         return fail_field(c, ERR_INVALID, arena_printf(c->arena, "%s/weight", field),
                           "a weight is a number from 0 on");
+    if (a->graph)
+        return graph_spec_check(c, arena_printf(c->arena, "%s/graph", field), a->graph);
     return a->runtime ? runtime_check(c, arena_printf(c->arena, "%s/runtime", field), a->runtime)
                       : 0;
 }
@@ -176,11 +188,18 @@ int spec_read(struct ctx *c, const char *text, struct endpoint_spec *out) {
     return rc == 0 ? spec_check(c, out) : rc;
 }
 
+const char *spec_target(const struct arm_spec *a) {
+    return a->graph ? GRAPH_TARGET : a->target;
+}
+
 const char *spec_runtime_text(struct ctx *c, const struct arm_spec *a) {
     struct buf out = {0};
-    if (!a->runtime || str_eq(a->runtime->kind, "onnx"))
+    if (!a->graph && (!a->runtime || str_eq(a->runtime->kind, "onnx")))
         return "";
-    json_encode(&out, &shape_runtime, a->runtime);
+    if (a->graph)
+        json_encode(&out, &shape_graph, a->graph);
+    else
+        json_encode(&out, &shape_runtime, a->runtime);
     char *text = arena_strndup(c->arena, out.data, out.len);
     buf_free(&out);
     return text;

@@ -16,6 +16,7 @@ struct policy;
 #define ARMS_MAX 16
 #define DEGRADE_MAX 8
 
+struct graph_spec;
 struct runtime_spec;
 
 struct arm_spec {
@@ -23,6 +24,7 @@ struct arm_spec {
     const char *target; /* models:/NAME@ALIAS or models:/NAME/VERSION */
     struct opt_f64 weight;
     struct runtime_spec *runtime; /* NULL: ONNX in process */
+    struct graph_spec *graph;     /* in place of a target */
 };
 
 /* One step of the chain that is gone down when the chosen arm fails. */
@@ -54,7 +56,9 @@ extern const struct shape shape_arm_spec, shape_degrade_spec, shape_endpoint_spe
 int spec_check(struct ctx *c, struct endpoint_spec *s);
 /* The document as it is stored: JSON in c's arena. */
 const char *spec_text(struct ctx *c, const struct endpoint_spec *s);
-/* An arm's runtime likewise; "" for ONNX in process. */
+/* What an arm's row has for a target. */
+const char *spec_target(const struct arm_spec *a);
+/* Its runtime, or its graph, likewise; "" for ONNX in process. */
 const char *spec_runtime_text(struct ctx *c, const struct arm_spec *a);
 int spec_runtime_read(struct ctx *c, const char *text, struct runtime_spec *out);
 /* Reads what spec_text wrote. */

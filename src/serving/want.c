@@ -6,6 +6,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "graph.h"
+#include "graph_spec.h"
 #include "loader.h"
 #include "quern/base/arena.h"
 #include "quern/base/clock.h"
@@ -68,7 +70,7 @@ static enum warmth look(const struct ctx *c, const char *endpoint, bool back) {
     return w;
 }
 
-int loader_warm(struct ctx *c, const char *endpoint, bool back) {
+static int warm(struct ctx *c, const char *endpoint, bool back) {
     int64_t until = clock_mono_ns() + WARM_NS;
     enum warmth w = look(c, endpoint, back);
     if (w != COLD)
@@ -88,6 +90,40 @@ int loader_warm(struct ctx *c, const char *endpoint, bool back) {
     if (w == COLD)
         return fail(c, ERR_NOT_READY, "endpoint '%s' is still being loaded, try again", endpoint);
     return 0;
+}
+
+/* Names of endpoints that an endpoint's graphs ask, in c's arena. */
+static const char **asked_by(struct ctx *c, const char *endpoint) {
+    const struct entry *e = snapshot_find(snapshot_enter(), c->project, endpoint);
+    const char **all = NULL;
+    size_t n = 0, cap = 0;
+    for (size_t i = 0; e && i < e->narms; i++) {
+        const char **names = graph_endpoints(c, e->arms[i].model);
+        for (; names && *names; names++) {
+            all = arena_room(c->arena, all, n, &cap, sizeof *all);
+            all[n++] = *names;
+        }
+    }
+    snapshot_leave();
+    return arena_room(c->arena, all, n, &cap, sizeof *all); /* a NULL stands behind them */
+}
+
+static int warm_with_nodes(struct ctx *c, const char *endpoint, bool back, unsigned depth) {
+    int rc = warm(c, endpoint, back);
+    const char **names = rc == 0 && depth < GRAPH_DEPTH ? asked_by(c, endpoint) : NULL;
+    for (; names && *names; names++)
+        if (warm_with_nodes(c, *names, false, depth + 1) < 0)
+            err_clear(c); /* whether that matters its graph knows */
+    return rc;
+}
+
+int loader_warm(struct ctx *c, const char *endpoint, bool back) {
+    return warm_with_nodes(c, endpoint, back, 0);
+}
+
+void loader_ask(struct ctx *c, const char *endpoint) {
+    if (look(c, endpoint, false) == COLD)
+        ask(c, endpoint, false);
 }
 
 int loader_park(struct ctx *c, const char *endpoint) {
