@@ -26,9 +26,9 @@
 
 /* What lies in the data directory but is no part of a backup: the live database, locks, leftovers,
  * work folders that the next attempt makes anew, and what the operator put there. */
-static const char *const left_out[] = {"quern.db",   "quern.db-wal", "quern.db-shm",  "quern.lock",
-                                       "tmp",        "backups",      "lib",           "work",
-                                       "quern.conf", "secret.key",   "secret.key.tmp"};
+static const char *const left_out[] = {
+    "quern.db", "quern.db-wal", "quern.db-shm", "quern.lock",     "tmp",    "backups", "lib",
+    "work",     "quern.conf",   "secret.key",   "secret.key.tmp", "exports"};
 
 struct job {
     struct ctx *c;

@@ -105,6 +105,7 @@ static int pass(struct ctx *c, struct job *j,
     j->scan.record = record;
     j->scan.at = (struct scan_at){0};
     j->scan.budget = INT64_MAX;
+    j->scan.damaged = 0;
     return scan_run(c, &j->scan);
 }
 
@@ -195,6 +196,9 @@ static int export(struct ctx *c, struct job *j, size_t format) {
         return rc;
     }
     reply_file(c, types[format], j->fd, (int64_t)st.st_size);
+    if (j->scan.damaged)
+        reply_header(c, "X-Quern-Damaged-Frames",
+                     arena_printf(c->arena, "%" PRId64, j->scan.damaged));
     reply_attachment(c, arena_printf(c->arena, "%s.%s", j->in->endpoint, formats[format]));
     return 0;
 }

@@ -25,6 +25,7 @@ struct query_in {
 struct predictions_out {
     struct json_t *predictions;
     const char *next_page_token;
+    struct opt_i64 damaged;
 };
 struct path_in {
     const char *endpoint, *id;
@@ -53,7 +54,9 @@ SHAPE(shape_predictions, "Predictions", struct predictions_out,
       FIELD(struct predictions_out, predictions, T_JSON, F_ALWAYS,
             "Records, newest first, each with its feedback"),
       FIELD(struct predictions_out, next_page_token, T_STR, 0,
-            "For the page behind; a page with fewer records than the limit may have one too"));
+            "For the page behind; a page with fewer records than the limit may have one too"),
+      FIELD(struct predictions_out, damaged, T_I64, 0,
+            "Frames of records that could not be read, where there are any"));
 SHAPE(shape_prediction_path, "PredictionPath", struct path_in,
       FIELD(struct path_in, endpoint, T_STR, F_PATH | F_REQUIRED, "The endpoint's name"),
       FIELD(struct path_in, id, T_STR, F_PATH | F_REQUIRED, "The prediction's id"));
@@ -134,6 +137,8 @@ int predictions_api_list(struct ctx *c, const void *in_, void *out_) {
     if (rc == 0)
         rc = scan_run(c, &s);
     out->predictions = p.list;
+    if (s.damaged)
+        out->damaged = SET_I64(s.damaged);
     if (rc == 0 && !s.done)
         out->next_page_token = make_token(c, &s.at);
     return rc;

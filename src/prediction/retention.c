@@ -41,20 +41,20 @@ static bool drop(struct db *db, struct ctx *c, struct segment *s) {
 }
 
 struct expire {
-    const struct segment *s;
+    const struct kept *of;
     int64_t before_ms;
     int64_t gone;
 };
 
 static int expire_op(struct ctx *c, void *arg) {
     struct expire *e = arg;
-    return feedback_store_expire(c, e->s->project, e->s->endpoint, e->before_ms, FEEDBACK_PER_WRITE,
-                                 &e->gone);
+    return feedback_store_expire(c, e->of->project, e->of->endpoint, e->before_ms,
+                                 FEEDBACK_PER_WRITE, &e->gone);
 }
 
 /* Feedback of predictions before that time. */
-static void expire_feedback(struct db *db, struct ctx *c, const struct segment *s, int64_t before) {
-    struct expire e = {s, before, FEEDBACK_PER_WRITE};
+static void expire_feedback(struct db *db, struct ctx *c, const struct kept *of, int64_t before) {
+    struct expire e = {of, before, FEEDBACK_PER_WRITE};
     for (int i = 0; i < 100 && e.gone == FEEDBACK_PER_WRITE; i++)
         if (db_write(db, c, expire_op, &e) != 0)
             break;
@@ -76,7 +76,6 @@ static size_t sweep_endpoint(struct db *db, struct ctx *c, struct segment *all, 
     if (gone)
         log_info("prediction.retention", "endpoint '%s': %zu of %zu segments went", all->endpoint,
                  gone, n);
-    expire_feedback(db, c, all, now_ms - k->ms);
     return gone;
 }
 
@@ -84,7 +83,8 @@ size_t retention_sweep(struct db *db, int64_t now_ms, bool (*is_open)(int64_t id
     struct ctx c;
     struct segment *all = NULL;
     struct keep *keeps = NULL;
-    size_t n = 0, gone = 0;
+    struct kept *kept = NULL;
+    size_t n = 0, nkept = 0, gone = 0;
     ctx_begin(&c);
     int rc = db_read_begin(db, &c);
     if (rc == 0) {
@@ -92,6 +92,8 @@ size_t retention_sweep(struct db *db, int64_t now_ms, bool (*is_open)(int64_t id
         keeps = ARENA_ARRAY(c.arena, struct keep, n ? n : 1);
         for (size_t i = 0; rc == 0 && i < n; i++)
             rc = keep_store_get(&c, all[i].project, all[i].endpoint, &keeps[i]);
+        if (rc == 0)
+            rc = keep_store_list(&c, &kept, &nkept);
         db_read_end(&c);
     }
     for (size_t i = 0, end; rc == 0 && i < n; i = end) {
@@ -100,6 +102,8 @@ size_t retention_sweep(struct db *db, int64_t now_ms, bool (*is_open)(int64_t id
             end++;
         gone += sweep_endpoint(db, &c, all + i, end - i, &keeps[i], now_ms, is_open);
     }
+    for (size_t i = 0; rc == 0 && i < nkept; i++)
+        expire_feedback(db, &c, &kept[i], now_ms - kept[i].keep.ms);
     ctx_end(&c);
     return gone;
 }

@@ -8,8 +8,10 @@
 #include "quern/base/arena.h"
 #include "quern/base/buf.h"
 #include "quern/base/fd.h"
+#include "quern/base/log.h"
 #include "quern/core/ctx.h"
 #include "quern/db/db.h"
+#include "quern/metric/metric.h"
 #include "room.h"
 #include "segment.h"
 #include "segment_store.h"
@@ -75,6 +77,13 @@ static int lines_of(struct ctx *c, struct scan *s, const struct buf *text) {
     return rc;
 }
 
+static void damaged(struct ctx *c, struct scan *s) {
+    s->damaged++;
+    metric_add(METRIC_PREDICTION_DAMAGED, 1, NULL, NULL, NULL);
+    log_warn("prediction.segment", "%s", c->err.message ? c->err.message : "unreadable");
+    err_clear(c);
+}
+
 static int frames_of(struct ctx *c, struct scan *s, const struct segment *g, struct buf *text) {
     struct frame *frames;
     size_t n;
@@ -82,6 +91,10 @@ static int frames_of(struct ctx *c, struct scan *s, const struct segment *g, str
     if (rc == -ERR_NOT_FOUND) {
         err_clear(c);
         return 0;
+    }
+    if (rc == -ERR_UNPROCESSABLE && fd >= 0) {
+        damaged(c, s);
+        rc = 0;
     }
     if (rc < 0)
         return rc;
@@ -96,8 +109,12 @@ static int frames_of(struct ctx *c, struct scan *s, const struct segment *g, str
         if (!resumed || s->at.frame != f->at)
             s->at = (struct scan_at){g->id, f->at, -1};
         rc = frame_read(c, fd, f, text);
-        if (rc == 0)
+        if (rc == 0) {
             rc = lines_of(c, s, text);
+        } else if (rc == -ERR_UNPROCESSABLE) {
+            damaged(c, s);
+            rc = 0;
+        }
     }
     fd_close(fd);
     return rc;

@@ -2,7 +2,8 @@
 #ifndef QUERN_PREDICTION_SCAN_H
 #define QUERN_PREDICTION_SCAN_H
 /* Scan: the records of an endpoint one by one, in the order they were written or the other way
- * round. Segments that went meanwhile are passed over. */
+ * round. Segments that went meanwhile are passed over, and so is what is damaged, which is logged
+ * and counted. */
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -34,7 +35,8 @@ struct scan {
     /* 0 goes on, 1 stops behind this record, negative fails. The tree is borrowed. */
     int (*record)(struct ctx *c, void *arg, struct json_t *tree, size_t bytes);
     void *arg;
-    bool done; /* everything was looked at */
+    bool done;       /* everything was looked at */
+    int64_t damaged; /* frames, or rests of segments, that could not be read and were passed over */
 };
 
 /* The segments as they are now; on a thread without a connection. */

@@ -236,7 +236,6 @@ int segment_open(struct ctx *c, const struct segment *s, int *fd, struct frame *
         struct frame f = {.at = at};
         if (pread(*fd, head, HEAD, (off_t)at) != HEAD || !get_head(head, &f) ||
             at + HEAD + f.packed > s->bytes) {
-            fd_close(*fd);
             return damaged(c, s);
         }
         *frames = arena_room(c->arena, *frames, *n, &cap, sizeof f);
@@ -260,7 +259,7 @@ int frame_read(struct ctx *c, int fd, const struct frame *f, struct buf *lines) 
     size_t got = have == f->packed ? ZSTD_decompress(lines->data, f->raw, packed, have) : 0;
     free(packed);
     if (ZSTD_isError(got) || got != f->raw)
-        return fail(c, ERR_UNPROCESSABLE, "a frame of predictions is damaged");
+        return fail(c, ERR_UNPROCESSABLE, "a frame of %u predictions is damaged", f->records);
     lines->len = got;
     lines->data[got] = '\0';
     return 0;

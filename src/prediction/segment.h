@@ -32,7 +32,8 @@ int segment_remove(const struct segment *s);
 size_t segment_sweep_files(struct ctx *c, const int64_t *ids, size_t n);
 
 /* Reading. ERR_NOT_FOUND: the file is gone, as when its records' time was over. ERR_UNPROCESSABLE:
- * damaged. The frames are in c's arena. */
+ * damaged; then *fd is open all the same, and the frames before the damage are told. They are in
+ * c's arena. */
 int segment_open(struct ctx *c, const struct segment *s, int *fd, struct frame **frames, size_t *n);
 int frame_read(struct ctx *c, int fd, const struct frame *f, struct buf *lines);
 

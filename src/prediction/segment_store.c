@@ -113,3 +113,19 @@ int keep_store_get(struct ctx *c, int64_t project, const char *endpoint, struct 
     }
     return rc;
 }
+
+int keep_store_list(struct ctx *c, struct kept **out, size_t *n) {
+    size_t cap = 0;
+    int rc;
+    struct stmt *st =
+        db_query(c, "SELECT project_id, endpoint, keep_ms, max_bytes FROM prediction_keep", "");
+    *out = NULL;
+    *n = 0;
+    while ((rc = stmt_next(st)) > 0) {
+        *out = arena_room(c->arena, *out, *n, &cap, sizeof **out);
+        (*out)[(*n)++] = (struct kept){.project = stmt_i64(st, 0),
+                                       .endpoint = stmt_text(c, st, 1),
+                                       .keep = {stmt_i64(st, 2), stmt_i64(st, 3)}};
+    }
+    return rc;
+}

@@ -43,6 +43,13 @@ int segment_store_newest(struct ctx *c, const char *endpoint, const char *entity
                          char **id);
 
 int keep_store_put(struct ctx *c, const char *endpoint, const struct keep *k);
+/* Every endpoint of every project that has a row. */
+struct kept {
+    int64_t project;
+    const char *endpoint;
+    struct keep keep;
+};
+int keep_store_list(struct ctx *c, struct kept **out, size_t *n);
 int keep_store_get(struct ctx *c, int64_t project, const char *endpoint, struct keep *k);
 
 #endif
