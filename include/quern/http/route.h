@@ -81,9 +81,9 @@ struct route {
      * the members that both inputs have; its own id on the GET row itself. Gives the thing an ETag
      * and the change If-Match (see lane). NULL: neither. */
     const char *twin;
-    /* CALL rows only, when what they do may block: 0 runs the handler here; 1 says that the call was
-     * held and handed to another thread, which ends it with call_run and call_finish; a negative
-     * code fails it. NULL: never blocks. */
+    /* CALL rows only, when what they do may block: 0 runs the handler here; 1 says that the call
+     * was held and handed to another thread, which ends it with call_run and call_finish; a
+     * negative code fails it. NULL: never blocks. */
     int (*divert)(struct call *k);
 };
 

@@ -97,8 +97,8 @@ struct net_local {
     size_t header_count;
     const char *body; /* NULL: none */
     size_t body_len;
-    uint64_t cap;     /* bytes of an answer */
-    int64_t total_ms; /* more than 0 */
+    uint64_t cap;              /* bytes of an answer */
+    int64_t total_ms;          /* more than 0 */
     const atomic_bool *cancel; /* ends the call with NET_CANCELLED within 100 ms; NULL: none */
 };
 #define NET_SOCKET_MAX 100
