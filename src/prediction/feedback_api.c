@@ -187,7 +187,7 @@ static int put_one(struct ctx *c, const char *endpoint, const struct item *t, co
     rc = feedback_store_put(c, endpoint, id, &f);
     struct prediction_parts p = {0};
     if (rc == 0 && reward && on_reward && prediction_id_read(id, &p))
-        rc = on_reward(c, endpoint, p.arm, p.context, t->reward.v);
+        rc = on_reward(c, endpoint, p.arm, p.context, t->reward.v, p.ms);
     return rc;
 }
 

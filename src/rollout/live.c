@@ -14,6 +14,12 @@ struct named_arm {
     struct arm_stats stats;
 };
 
+struct monitor {
+    char *name;
+    double value;
+    int64_t until_ms;
+};
+
 struct live {
     _Atomic unsigned refs;
     _Atomic double canary;
@@ -22,6 +28,7 @@ struct live {
     size_t n;
     struct bandit *bandit;
     struct canary_run *run;
+    struct monitor monitors[LIVE_MONITORS_MAX];
     _Atomic int64_t born_ms;
 };
 
@@ -46,6 +53,8 @@ void live_unref(struct live *l) {
         free(l->arms[i]->name);
         free(l->arms[i]);
     }
+    for (size_t i = 0; i < LIVE_MONITORS_MAX; i++)
+        free(l->monitors[i].name);
     free(l->arms);
     free(l->run);
     bandit_unref(l->bandit);
@@ -129,8 +138,19 @@ void live_run_set(struct live *l, const struct canary_run *run) {
     pthread_mutex_unlock(&l->lock);
 }
 
+void live_run_end(struct live *l, const struct canary_run *run) {
+    pthread_mutex_lock(&l->lock);
+    if (!l->run)
+        l->run = mem_alloc(sizeof *l->run);
+    else if (l->run->definition != run->definition)
+        run = NULL;
+    if (run)
+        *l->run = *run;
+    pthread_mutex_unlock(&l->lock);
+}
+
 const char *canary_phase_text(enum canary_phase p) {
-    static const char *const texts[] = {"running", "waiting", "promoted", "rolled_back"};
+    static const char *const texts[] = {"running", "waiting", "running", "promoted", "rolled_back"};
     return (unsigned)p < ARRAY_LEN(texts) ? texts[p] : "";
 }
 
@@ -139,4 +159,39 @@ int64_t live_born(const struct live *l) {
 }
 void live_born_set(struct live *l, int64_t born_ms) {
     atomic_store(&l->born_ms, born_ms);
+}
+
+bool live_monitor_set(struct live *l, const char *name, double value, int64_t now_ms,
+                      int64_t until_ms) {
+    struct monitor *at = NULL;
+    pthread_mutex_lock(&l->lock);
+    for (size_t i = 0; i < LIVE_MONITORS_MAX; i++) {
+        struct monitor *m = &l->monitors[i];
+        if (str_eq(m->name, name)) {
+            at = m;
+            break;
+        }
+        if (!at && (!m->name || m->until_ms <= now_ms))
+            at = m;
+    }
+    if (at) {
+        char *copy = mem_strdup(name);
+        free(at->name);
+        *at = (struct monitor){copy, value, until_ms};
+    }
+    pthread_mutex_unlock(&l->lock);
+    return at != NULL;
+}
+
+bool live_monitor(struct live *l, const char *name, int64_t now_ms, double *value) {
+    bool found = false;
+    pthread_mutex_lock(&l->lock);
+    for (size_t i = 0; i < LIVE_MONITORS_MAX && !found; i++) {
+        const struct monitor *m = &l->monitors[i];
+        found = str_eq(m->name, name) && m->until_ms > now_ms;
+        if (found)
+            *value = m->value;
+    }
+    pthread_mutex_unlock(&l->lock);
+    return found;
 }

@@ -12,6 +12,17 @@ struct call;
 extern const struct shape shape_endpoint_name, shape_endpoint, shape_endpoints;
 route_fn endpoint_api_put, endpoint_api_get, endpoint_api_list, endpoint_api_delete;
 
+struct endpoint_name_in {
+    const char *name;
+};
+/* Fills an answer of shape_endpoint. */
+int endpoint_api_show(struct ctx *c, const char *name, void *out);
+
+extern const struct shape shape_revisions_in, shape_revisions, shape_rollback, shape_promote,
+    shape_dry_run, shape_dry_run_out, shape_rollout_out, shape_monitor_value;
+route_fn endpoint_api_revisions, endpoint_api_rollback, endpoint_api_promote, endpoint_api_dry_run,
+    endpoint_api_rollout, endpoint_api_monitor;
+
 extern const struct shape shape_rehearse, shape_rehearsed;
 route_fn endpoint_api_rehearse;
 

@@ -19,6 +19,7 @@
 #include "quern/lineage/lineage.h"
 #include "quern/prediction/prediction.h"
 #include "quern/registry/registry.h"
+#include "quern/rollout/rollout.h"
 #include "spec.h"
 
 static const struct state_row states[] = {
@@ -136,6 +137,8 @@ int endpoint_put(struct ctx *c, const char *name, struct endpoint_spec *spec, st
     e.updated_ms = c->now_ms;
     rc = endpoint_store_put(c, &e);
     if (rc == 0)
+        rc = revision_record(c, name, e.revision, e.policy);
+    if (rc == 0)
         rc = arms_put(c, &e, spec, *created);
     if (rc == 0)
         rc = prediction_keep(c, name, spec->log);
@@ -194,6 +197,8 @@ int endpoint_delete(struct ctx *c, const char *name) {
     rc = endpoint_store_put(c, &e);
     if (rc == 0)
         rc = arms_delete(c, &e);
+    if (rc == 0)
+        rc = rollout_forget(c, name);
     if (rc == 0)
         rc = tell(c, "endpoint.deleted", &e);
     if (rc == 0)

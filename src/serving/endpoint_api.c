@@ -10,9 +10,6 @@
 #include "quern/json/json_in.h"
 #include "spec.h"
 
-struct endpoint_in {
-    const char *name;
-};
 struct arm_out {
     const char *name, *target, *state, *reason, *model, *sha256;
     struct opt_f64 weight;
@@ -45,8 +42,8 @@ SHAPE_LOCAL(shape_arm, "EndpointArm", struct arm_out,
                   "In memory now; else it is loaded by the next request"),
             FIELD(struct arm_out, bytes, T_I64, 0, "Memory it takes, bytes"),
             FIELD(struct arm_out, load_ms, T_I64, 0, "Milliseconds its load took"));
-SHAPE(shape_endpoint_name, "EndpointName", struct endpoint_in,
-      FIELD(struct endpoint_in, name, T_STR, F_PATH | F_REQUIRED, "The endpoint's name"));
+SHAPE(shape_endpoint_name, "EndpointName", struct endpoint_name_in,
+      FIELD(struct endpoint_name_in, name, T_STR, F_PATH | F_REQUIRED, "The endpoint's name"));
 SHAPE(shape_endpoint, "Endpoint", struct endpoint_out,
       FIELD(struct endpoint_out, name, T_STR, F_ALWAYS, "The endpoint's name"),
       FIELD(struct endpoint_out, target, T_STR, F_ALWAYS, "What it is bound to"),
@@ -151,11 +148,15 @@ int endpoint_api_put(struct ctx *c, const void *in_, void *out) {
     return 0;
 }
 
-int endpoint_api_get(struct ctx *c, const void *in_, void *out) {
-    const struct endpoint_in *in = in_;
+int endpoint_api_show(struct ctx *c, const char *name, void *out) {
     struct endpoint e;
-    int rc = endpoint_get(c, in->name, &e);
+    int rc = endpoint_get(c, name, &e);
     return rc < 0 ? rc : put_out(c, &e, out);
+}
+
+int endpoint_api_get(struct ctx *c, const void *in_, void *out) {
+    const struct endpoint_name_in *in = in_;
+    return endpoint_api_show(c, in->name, out);
 }
 
 int endpoint_api_list(struct ctx *c, const void *in, void *out_) {
@@ -174,7 +175,7 @@ int endpoint_api_list(struct ctx *c, const void *in, void *out_) {
 }
 
 int endpoint_api_delete(struct ctx *c, const void *in_, void *out) {
-    const struct endpoint_in *in = in_;
+    const struct endpoint_name_in *in = in_;
     (void)out;
     return endpoint_delete(c, in->name);
 }

@@ -27,6 +27,7 @@
 #include "quern/onnx/onnx.h"
 #include "quern/registry/registry.h"
 #include "quern/rollout/live.h"
+#include "quern/rollout/rollout.h"
 #include "quern/serving/serving.h"
 #include "slot.h"
 #include "snapshot.h"
@@ -299,6 +300,20 @@ static void reconcile_one(const struct arm *a) {
         load_free(l);
 }
 
+/* What was counted and learnt before a restart. */
+static void load_rollout(struct ctx *c, const struct endpoint *e, const struct plan *p) {
+    int rc = db_read_begin(lanes_db(loader.o.lanes), c);
+    if (rc == 0) {
+        rc = rollout_load(c, e->project, e->name, p->policy);
+        db_read_end(c);
+    }
+    if (rc == 0)
+        return;
+    log_error("rollout.load", "endpoint %s: %s", e->name,
+              c->err.message ? c->err.message : "its counts cannot be read");
+    err_clear(c);
+}
+
 /* A name that was deleted and made anew starts from nothing; a new spec is compiled. */
 static bool take_endpoint(struct ctx *c, const struct endpoint *e) {
     struct bound *b = bound_of(e->project, e->name);
@@ -310,18 +325,22 @@ static bool take_endpoint(struct ctx *c, const struct endpoint *e) {
         bound_plan(b, NULL);
         live_unref(b->live);
         b->live = live_new();
+        live_born_set(b->live, e->created_ms);
         b->born_ms = e->created_ms;
         changed = true;
     }
     if (b->plan && b->plan->revision == e->revision)
         return changed;
     struct plan *p = NULL;
+    bool first = !b->plan;
     if (plan_make(c, e, b->live, &p) < 0) {
         log_error("endpoint.spec", "endpoint %s: %s", e->name,
                   c->err.message ? c->err.message : "its spec cannot be read");
         err_clear(c);
         return changed;
     }
+    if (first)
+        load_rollout(c, e, p);
     bound_plan(b, p);
     for (size_t i = 0; i < b->n; i++)
         b->slots[i]->parked = false;

@@ -14,15 +14,11 @@
 #include "quern/lane/lane.h"
 #include "quern/prediction/prediction.h"
 #include "replay_model.h"
+#include "rollout_control.h"
 #include "slot.h"
 
 #define THREAD_IDLE_MS 30000
 #define GATE_DRAIN_MS 2000 /* after the doors' own drain */
-
-static int endpoint_known(struct ctx *c, const char *name) {
-    struct endpoint e;
-    return endpoint_get(c, name, &e);
-}
 
 static void on_event(const char *type, const char *subject, int64_t seq, void *arg) {
     (void)subject;
@@ -30,6 +26,11 @@ static void on_event(const char *type, const char *subject, int64_t seq, void *a
     (void)arg;
     if (str_starts(type, "model."))
         loader_wake(NULL);
+}
+
+static int endpoint_known(struct ctx *c, const char *name) {
+    struct endpoint e;
+    return endpoint_get(c, name, &e);
 }
 
 int serving_start(const struct serving_options *o, struct buf *error) {
@@ -52,11 +53,17 @@ int serving_start(const struct serving_options *o, struct buf *error) {
     int rc = loader_start(o, error);
     if (rc == 0 && (rc = batches_start(o, error)) < 0)
         loader_stop();
-    if (rc < 0)
+    if (rc < 0) {
         children_stop();
-    else
-        replay_models_use(o->lanes);
-    return rc;
+        return rc;
+    }
+    replay_models_use(o->lanes);
+    prediction_on_reward(rollout_reward);
+    if (rollout_control_start(lanes_db(o->lanes)) == 0)
+        return 0;
+    buf_puts(error, "no thread for rollouts");
+    serving_stop();
+    return -1;
 }
 
 void serving_cease(void) {
@@ -68,6 +75,7 @@ void serving_cease(void) {
 void serving_stop(void) {
     serving_cease();
     batches_stop();
+    rollout_control_stop();
     loader_stop();
     children_stop();
 }

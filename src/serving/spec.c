@@ -117,7 +117,7 @@ int spec_policy(struct ctx *c, const char *endpoint, const struct endpoint_spec 
     struct policy_arm *arms = ARENA_ARRAY(c->arena, struct policy_arm, s->arms.n);
     for (size_t i = 0; i < s->arms.n; i++) {
         const struct arm_spec *a = &((const struct arm_spec *)s->arms.items)[i];
-        arms[i] = (struct policy_arm){.name = a->name, .weight = a->weight.v};
+        arms[i] = (struct policy_arm){.name = a->name, .weight = a->weight.v, .target = a->target};
     }
     return policy_make(c, endpoint, &s->rollout, arms, s->arms.n, live, out);
 }

@@ -86,7 +86,7 @@ bool prediction_record(const struct prediction_log *log, const char *id,
 /* Told of every reward that is new, inside the transaction that keeps it (so it touches the
  * database alone and may run twice). Set before the doors open. */
 typedef int prediction_reward_fn(struct ctx *c, const char *endpoint, unsigned arm,
-                                 unsigned context, double reward);
+                                 unsigned context, double reward, int64_t made_ms);
 void prediction_on_reward(prediction_reward_fn *fn);
 /* Answers ERR_NOT_FOUND when the project has no such endpoint; set by serving. */
 typedef int prediction_endpoint_fn(struct ctx *c, const char *endpoint);

@@ -28,7 +28,13 @@ double live_canary(const struct live *l);
 void live_canary_set(struct live *l, double percent);
 
 /* A canary on its way, or how the last one ended. */
-enum canary_phase { PHASE_RUNNING, PHASE_WAITING, PHASE_PROMOTED, PHASE_ROLLED_BACK };
+enum canary_phase {
+    PHASE_RUNNING,
+    PHASE_WAITING, /* all steps are done, and a call is waited for */
+    PHASE_ENDING,  /* decided, but not written yet: told as running */
+    PHASE_PROMOTED,
+    PHASE_ROLLED_BACK
+};
 struct canary_run {
     uint64_t definition; /* digest of the canary's spec; another spec is another run */
     enum canary_phase phase;
@@ -40,8 +46,17 @@ struct canary_run {
 /* False when there is none. */
 bool live_run(struct live *l, struct canary_run *out);
 void live_run_set(struct live *l, const struct canary_run *run); /* NULL: there is none */
+/* The run has ended; nothing happens when another canary runs by now. */
+void live_run_end(struct live *l, const struct canary_run *run);
 const char *canary_phase_text(
     enum canary_phase p); /* "running" "waiting" "promoted" "rolled_back" */
+
+/* Values of monitors, as they were told last; a value holds until `until_ms`. In memory only.
+ * False: LIVE_MONITORS_MAX others hold. */
+#define LIVE_MONITORS_MAX 32
+bool live_monitor_set(struct live *l, const char *name, double value, int64_t now_ms,
+                      int64_t until_ms);
+bool live_monitor(struct live *l, const char *name, int64_t now_ms, double *value);
 
 /* Which making of the endpoint this is: the row's created_ms. */
 int64_t live_born(const struct live *l);

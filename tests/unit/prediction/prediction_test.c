@@ -236,8 +236,9 @@ static int rewards;
 static double reward_sum;
 
 static int on_reward(struct ctx *c, const char *endpoint, unsigned arm, unsigned context,
-                     double reward) {
+                     double reward, int64_t made_ms) {
     (void)c;
+    CHECK(made_ms > 0);
     CHECK_STR(endpoint, "e");
     CHECK_INT(arm, 2);
     CHECK_INT(context, 1000);
