@@ -49,7 +49,7 @@ static int run_cached(struct ctx *c, const struct entry *e, const struct entry_a
     const struct fit *f = arm->fit;
     const struct model *m = arm->model;
     int64_t began = clock_mono_ns();
-    struct digest128 key = cache_key(m->sha256, m->version_text, in, nin, q->wanted);
+    struct digest128 key = cache_digest(m->sha256, m->version_text, in, nin, q->wanted);
     bool hit = cache_get(f->plan->cache, c, key, &a->outputs, &a->n);
     metric_cell_add(hit ? f->hits : f->misses, 1);
     tally_add(&f->live->tally, hit ? PHASE_CACHE_HIT : PHASE_CACHE_MISS, clock_mono_ns() - began);

@@ -62,8 +62,8 @@ static void add_tensor(struct siphash *h, const struct tensor *t) {
     }
 }
 
-struct digest128 cache_key(const char *model, const char *version, const struct tensor *in,
-                           size_t nin, const char *const *wanted) {
+struct digest128 cache_digest(const char *model, const char *version, const struct tensor *in,
+                              size_t nin, const char *const *wanted) {
     struct siphash h;
     pthread_once(&secret_once, make_secret);
     siphash_init(&h, secret);

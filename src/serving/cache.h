@@ -19,8 +19,8 @@ struct cache *cache_ref(struct cache *k);
 void cache_unref(struct cache *k); /* NULL is allowed */
 
 /* `model` and `version` name exactly what answers (the file's digest, a graph's). */
-struct digest128 cache_key(const char *model, const char *version, const struct tensor *in,
-                           size_t nin, const char *const *wanted);
+struct digest128 cache_digest(const char *model, const char *version, const struct tensor *in,
+                              size_t nin, const char *const *wanted);
 /* Outputs in c's arena. */
 bool cache_get(struct cache *k, struct ctx *c, struct digest128 key, struct tensor **out,
                size_t *nout);

@@ -35,7 +35,7 @@ static const char *key_of(struct ctx *c, const struct entry *e, const struct req
         return attribute(c, q, s->key);
     if (!a->ninputs)
         return NULL;
-    struct digest128 d = cache_key(NULL, NULL, a->inputs, a->ninputs, NULL);
+    struct digest128 d = cache_digest(NULL, NULL, a->inputs, a->ninputs, NULL);
     char hex[2 * sizeof d + 1];
     hex_encode(&d, sizeof d, hex);
     return arena_strdup(c->arena, hex);

@@ -124,32 +124,32 @@ static bool same(struct digest128 a, struct digest128 b) {
 static void test_key(void) {
     static const char *const only_y[] = {"y", NULL}, *const xy[] = {"x", "y", NULL};
     struct tensor x = floats("x", 2, 3);
-    struct digest128 base = cache_key("m", "1", &x, 1, NULL);
-    CHECK(same(base, cache_key("m", "1", &x, 1, NULL)));
-    CHECK(!same(base, cache_key("n", "1", &x, 1, NULL)));
-    CHECK(!same(base, cache_key("m", "2", &x, 1, NULL)));
-    CHECK(!same(base, cache_key("m1", "", &x, 1, NULL)));
-    CHECK(!same(base, cache_key("m", "1", &x, 1, only_y)));
-    CHECK(!same(cache_key("m", "1", &x, 1, xy), cache_key("m", "1", &x, 1, only_y)));
+    struct digest128 base = cache_digest("m", "1", &x, 1, NULL);
+    CHECK(same(base, cache_digest("m", "1", &x, 1, NULL)));
+    CHECK(!same(base, cache_digest("n", "1", &x, 1, NULL)));
+    CHECK(!same(base, cache_digest("m", "2", &x, 1, NULL)));
+    CHECK(!same(base, cache_digest("m1", "", &x, 1, NULL)));
+    CHECK(!same(base, cache_digest("m", "1", &x, 1, only_y)));
+    CHECK(!same(cache_digest("m", "1", &x, 1, xy), cache_digest("m", "1", &x, 1, only_y)));
     struct tensor y = x;
     y.name = "y";
-    CHECK(!same(base, cache_key("m", "1", &y, 1, NULL)));
+    CHECK(!same(base, cache_digest("m", "1", &y, 1, NULL)));
     y = x;
     y.dtype = DT_INT32; /* the same bytes */
-    CHECK(!same(base, cache_key("m", "1", &y, 1, NULL)));
+    CHECK(!same(base, cache_digest("m", "1", &y, 1, NULL)));
     y = floats("x", 3, 2);
-    CHECK(!same(base, cache_key("m", "1", &y, 1, NULL)));
+    CHECK(!same(base, cache_digest("m", "1", &y, 1, NULL)));
     values[5] = 1;
-    CHECK(!same(base, cache_key("m", "1", &x, 1, NULL)));
+    CHECK(!same(base, cache_digest("m", "1", &x, 1, NULL)));
     values[5] = 0;
-    CHECK(same(base, cache_key("m", "1", &x, 1, NULL)));
+    CHECK(same(base, cache_digest("m", "1", &x, 1, NULL)));
     /* Strings whose bytes side by side are the same. */
     struct bytes one[2] = {{"ab", 2}, {"c", 1}}, two[2] = {{"a", 1}, {"bc", 2}};
     struct tensor s = {
         .name = "s", .dtype = DT_BYTES, .rank = 1, .shape = {2}, .count = 2, .data = one};
-    struct digest128 first = cache_key("m", "1", &s, 1, NULL);
+    struct digest128 first = cache_digest("m", "1", &s, 1, NULL);
     s.data = two;
-    CHECK(!same(first, cache_key("m", "1", &s, 1, NULL)));
+    CHECK(!same(first, cache_digest("m", "1", &s, 1, NULL)));
 }
 
 static void test_cache(void) {
@@ -159,7 +159,7 @@ static void test_cache(void) {
     ctx_begin(&c);
     struct cache *k = cache_new(1 << 20, 60);
     struct tensor x = floats("x", 1, 4), y = floats("y", 1, 2);
-    struct digest128 key = cache_key("m", "1", &x, 1, NULL);
+    struct digest128 key = cache_digest("m", "1", &x, 1, NULL);
     CHECK(!cache_get(k, &c, key, &out, &nout));
     cache_put(k, key, &y, 1);
     CHECK(cache_get(k, &c, key, &out, &nout));
