@@ -42,7 +42,7 @@ static bool number(const char **p, uint64_t *out) {
     return true;
 }
 
-bool steps_read(const char *text, struct arm_sample *s) {
+bool steps_parse(const char *text, struct arm_sample *s) {
     const char *p = text;
     memset(s->steps, 0, sizeof s->steps);
     while (*p) {
@@ -57,11 +57,11 @@ bool steps_read(const char *text, struct arm_sample *s) {
     return true;
 }
 
-bool sample_read(const char *text, struct arm_sample *s) {
+bool sample_parse(const char *text, struct arm_sample *s) {
     const char *p = text;
     *s = (struct arm_sample){0};
     if (number(&p, &s->requests) && *p++ == ' ' && number(&p, &s->errors) && *p++ == ' ' &&
-        number(&p, &s->nan) && (!*p || *p++ == ' ') && steps_read(p, s))
+        number(&p, &s->nan) && (!*p || *p++ == ' ') && steps_parse(p, s))
         return true;
     *s = (struct arm_sample){0};
     return false;

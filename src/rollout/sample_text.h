@@ -9,9 +9,9 @@
 struct arena;
 
 char *steps_text(struct arena *a, const struct arm_sample *s);
-bool steps_read(const char *text, struct arm_sample *s); /* steps alone */
+bool steps_parse(const char *text, struct arm_sample *s); /* steps alone */
 /* All of it: "requests errors nan 12:3 13:1". */
 char *sample_text(struct arena *a, const struct arm_sample *s);
-bool sample_read(const char *text, struct arm_sample *s); /* false, and zeros, for other text */
+bool sample_parse(const char *text, struct arm_sample *s); /* false, and zeros, for other text */
 
 #endif

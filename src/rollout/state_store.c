@@ -99,7 +99,7 @@ static int load_arms(struct ctx *c, int64_t project, const char *endpoint, struc
         struct arm_sample s = {.requests = (uint64_t)stmt_i64(st, 1),
                                .errors = (uint64_t)stmt_i64(st, 2),
                                .nan = (uint64_t)stmt_i64(st, 3)};
-        steps_read(stmt_text(c, st, 4), &s);
+        steps_parse(stmt_text(c, st, 4), &s);
         arm_stats_put_back(live_arm(live, stmt_text(c, st, 0)), &s);
     }
     return rc;
@@ -147,8 +147,8 @@ static int load_run(struct ctx *c, int64_t project, const char *endpoint, struct
         run.step = (size_t)stmt_i64(st, 2);
         run.since_ms = stmt_i64(st, 3);
         str_copy(run.reason, sizeof run.reason, stmt_text(c, st, 4));
-        sample_read(stmt_text(c, st, 5), &run.arm);
-        sample_read(stmt_text(c, st, 6), &run.baseline);
+        sample_parse(stmt_text(c, st, 5), &run.arm);
+        sample_parse(stmt_text(c, st, 6), &run.baseline);
         stmt_end(st);
         rc = 0;
     }

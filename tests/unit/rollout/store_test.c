@@ -234,15 +234,15 @@ static void test_sample_text(void) {
     s.steps[0] = 1;
     s.steps[383] = 9;
     CHECK_STR(sample_text(c.arena, &s), "18446744073709551615 1 2 0:1 383:9");
-    CHECK(sample_read(sample_text(c.arena, &s), &t));
+    CHECK(sample_parse(sample_text(c.arena, &s), &t));
     CHECK(memcmp(&s, &t, sizeof s) == 0);
     static const char *const bad[] = {"",        "1",           "1 2",           "x",
                                       "1 2 3 4", "1 2 3 384:1", "1 2 3 1:1,2:2", "1 2 3 1:"};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
-        CHECK(!sample_read(bad[i], &t));
+        CHECK(!sample_parse(bad[i], &t));
         CHECK_INT(t.requests, 0);
     }
-    CHECK(sample_read("1 2 3", &t));
+    CHECK(sample_parse("1 2 3", &t));
     ctx_end(&c);
 }
 
