@@ -19,14 +19,23 @@ static void count(const struct entry *e, const struct check_report *r) {
                        check_kind_name((enum check_kind)k), NULL);
 }
 
+/* Those that were sent, for a model that has a use for them; its own defaults it knows itself. */
+static const char *params_of(const struct model *m, const struct request *q) {
+    return m->takes_params && q->params != m->param_values ? q->params : NULL;
+}
+
 static int run_model(struct ctx *c, const struct entry_arm *arm, const struct request *q,
                      const struct tensor *in, size_t nin, struct answer *a) {
     const struct fit *f = arm->fit;
+    const char *params = params_of(arm->model, q);
+    bool joined = f && f->batcher && !params; /* others' params are not these */
     a->run_ns = clock_mono_ns();
-    int rc = f && f->batcher ? batch_run(f->batcher, c, in, nin, q->wanted, &a->outputs, &a->n)
-                             : model_run(c, arm->model, in, nin, q->wanted, &a->outputs, &a->n);
+    model_params_use(params);
+    int rc = joined ? batch_run(f->batcher, c, in, nin, q->wanted, &a->outputs, &a->n)
+                    : model_run(c, arm->model, in, nin, q->wanted, &a->outputs, &a->n);
+    model_params_use(NULL);
     a->ran_ns = clock_mono_ns();
-    a->joined = f && f->batcher;
+    a->joined = joined;
     return rc;
 }
 
@@ -87,7 +96,7 @@ int arm_run(struct ctx *c, const struct entry *e, const struct entry_arm *arm, s
         if (rc < 0)
             return rc;
     }
-    if (f->cached)
+    if (f->cached && !arm->model->asks_others && !params_of(arm->model, q))
         return run_cached(c, e, arm, q, in, nin, a);
     int rc = run_model(c, arm, q, in, nin, a);
     return rc == 0 ? check_answer(c, e, f, a) : rc;

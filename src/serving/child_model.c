@@ -128,6 +128,8 @@ int child_model_load(struct ctx *c, const struct runtime_spec *spec, struct dir 
     m->runtime = &child_runtime;
     m->state = cm;
     m->blocks = true;
+    m->takes_params =
+        strcmp(spec->protocol, "mlflow") == 0 || strcmp(spec->protocol, "vertex") == 0;
     m->platform = arena_printf(m->arena, "%s", spec->protocol);
     cm->work = work;
     cm->folder = mem_strdup(folder);

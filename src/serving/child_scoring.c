@@ -5,6 +5,7 @@
 
 #include "child_answer.h"
 #include "child_state.h"
+#include "model.h"
 #include "quern/base/arena.h"
 #include "quern/base/fd.h"
 #include "quern/base/path.h"
@@ -138,6 +139,17 @@ static int count_rows(struct ctx *c, const struct child_request *q, size_t *rows
     return 0;
 }
 
+/* Beside the data, within the object that was written. */
+static void put_params(struct text *o, enum child_protocol protocol) {
+    const char *params = model_params();
+    if (!params || protocol == CHILD_SAGEMAKER)
+        return;
+    o->len--; /* the object's end */
+    text_puts(o, protocol == CHILD_VERTEX ? ",\"parameters\":" : ",\"params\":");
+    text_puts(o, params);
+    text_puts(o, "}");
+}
+
 int child_scoring_infer(struct ctx *c, struct child_call *call, const struct child_request *q,
                         struct tensor **out, size_t *nout) {
     const struct child *ch = call->ch;
@@ -156,6 +168,7 @@ int child_scoring_infer(struct ctx *c, struct child_call *call, const struct chi
         put_frame(&o, q, rows);
     else
         put_inputs(&o, q, s->named || q->nin > 1);
+    put_params(&o, ch->protocol);
     const struct net_header headers[] = {
         {"Content-Type", ch->protocol == CHILD_SAGEMAKER ? "text/csv" : "application/json"},
         {"Accept", ch->protocol == CHILD_SAGEMAKER ? "application/json, text/csv;q=0.9"

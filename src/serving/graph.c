@@ -244,6 +244,8 @@ int graph_load(struct ctx *c, const char *text, graph_load_fn *load, void *arg,
     memcpy(m->version_text, "g", 1);
     memcpy(m->version_text + 1, m->sha256, 11);
     compile(c, m->arena, &spec, g);
+    for (size_t i = 0; i < g->n; i++)
+        m->asks_others = m->asks_others || g->nodes[i].endpoint;
     for (size_t i = 0; rc == 0 && i < g->n; i++) {
         const char *target = ((const struct graph_node_spec *)spec.nodes.items)[i].model;
         if (target)

@@ -93,6 +93,17 @@ static const char *field(struct ctx *c, const struct request *q, const char *nam
     return arena_strndup(c->arena, o.data, o.len);
 }
 
+/* The caller may name an arm of the endpoint that he asks, not of those within. */
+static void own_headers(struct ctx *c) {
+    struct header *kept = ARENA_ARRAY(c->arena, struct header, c->header_count + 1);
+    size_t n = 0;
+    for (size_t i = 0; i < c->header_count; i++)
+        if (strcmp(c->headers[i].name, "x-quern-arm") != 0)
+            kept[n++] = c->headers[i];
+    c->headers = kept;
+    c->header_count = n;
+}
+
 /* By the endpoint's own policy and counted as its own; the answer's headers are the outer one's. */
 static int ask_endpoint(struct ctx *c, const char *endpoint, struct tensor *in, size_t nin,
                         struct done *d) {
@@ -106,6 +117,7 @@ static int ask_endpoint(struct ctx *c, const char *endpoint, struct tensor *in, 
         return fail(c, ERR_NOT_READY, "endpoint '%s' is not ready (%s)", endpoint, e->state);
     q.q.rows = nin && in[0].rank ? (size_t)in[0].shape[0] : 1;
     own.reply = (struct reply){0};
+    own_headers(&own);
     err_clear(&own);
     int64_t began = clock_mono_ns();
     int rc = predict(&own, e, &q.q, &a);

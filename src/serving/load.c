@@ -82,6 +82,15 @@ static struct load *first(struct load **list) {
     return l;
 }
 
+static void read_mlmodel(struct ctx *c, const struct folder *files, char **text, size_t *n) {
+    *text = NULL;
+    if (files->mlmodel && files->mlmodel->size <= 1 << 20 &&
+        blob_read(c, files->mlmodel->sha256, 1 << 20, text, n) < 0) {
+        err_clear(c); /* names of columns are a convenience */
+        *text = NULL;
+    }
+}
+
 static int find_files(struct ctx *c, const struct model_version_info *info, struct folder *files,
                       char **mlmodel, size_t *n, struct golden_file *cases) {
     struct golden_row row = {0};
@@ -93,11 +102,8 @@ static int find_files(struct ctx *c, const struct model_version_info *info, stru
     if (rc == 0)
         rc = golden_find(c, info, files, &row);
     db_read_end(c);
-    if (rc == 0 && files->mlmodel && files->mlmodel->size <= 1 << 20 &&
-        blob_read(c, files->mlmodel->sha256, 1 << 20, mlmodel, n) < 0) {
-        err_clear(c); /* names of columns are a convenience */
-        *mlmodel = NULL;
-    }
+    if (rc == 0)
+        read_mlmodel(c, files, mlmodel, n);
     return rc == 0 ? golden_load(c, &row, cases) : rc;
 }
 
@@ -136,6 +142,17 @@ static void set_columns(struct ctx *c, struct model *m, const char *mlmodel, siz
     m->features = ARENA_ARRAY(m->arena, const char *, m->nfeatures + 1);
     for (size_t i = 0; i < m->nfeatures; i++)
         m->features[i] = columns[i].name;
+}
+
+static int set_params(struct ctx *c, struct model *m, const char *mlmodel, size_t n) {
+    const char *values;
+    m->tensors = signature_of_tensors(c, mlmodel, n);
+    m->params = signature_params(c, m->arena, mlmodel, n);
+    if (!m->params)
+        return 0;
+    int rc = params_resolve(c, m->params, (struct bytes){0}, &values);
+    m->param_values = rc == 0 && values ? arena_strdup(m->arena, values) : "{}";
+    return rc;
 }
 
 /* Every file of the version, for a command that knows what to do with them. */
@@ -177,7 +194,14 @@ static int load_child(struct load *l, const struct model_version_info *info) {
     m->made_of = arena_strdup(m->arena, l->a.runtime);
     str_copy(m->version_text, sizeof m->version_text, version);
     folder_digest(&files, m->sha256);
-    if (cases.text)
+    char *mlmodel = NULL;
+    size_t nmlmodel = 0;
+    read_mlmodel(c, &files, &mlmodel, &nmlmodel);
+    if (mlmodel) {
+        set_columns(c, m, mlmodel, nmlmodel);
+        rc = set_params(c, m, mlmodel, nmlmodel);
+    }
+    if (rc == 0 && cases.text)
         rc = golden_replay(c, m, &cases.golden);
     if (rc < 0) {
         model_free(m);
@@ -213,17 +237,6 @@ static int load_graph(struct load *l) {
     int64_t began = clock_mono_ms();
     int rc = graph_load(&l->c, l->a.runtime, load_node, l, &l->model);
     l->took_ms = clock_mono_ms() - began;
-    return rc;
-}
-
-static int set_params(struct ctx *c, struct model *m, const char *mlmodel, size_t n) {
-    const char *values;
-    m->tensors = signature_of_tensors(c, mlmodel, n);
-    m->params = signature_params(c, m->arena, mlmodel, n);
-    if (!m->params)
-        return 0;
-    int rc = params_resolve(c, m->params, (struct bytes){0}, &values);
-    m->param_values = rc == 0 && values ? arena_strdup(m->arena, values) : "{}";
     return rc;
 }
 

@@ -107,6 +107,16 @@ int model_load(struct ctx *c, const char *path, const char *sha256, struct model
     return 0;
 }
 
+static _Thread_local const char *params_in_use;
+
+void model_params_use(const char *json) {
+    params_in_use = json;
+}
+
+const char *model_params(void) {
+    return params_in_use;
+}
+
 int model_run(struct ctx *c, const struct model *m, const struct tensor *in, size_t nin,
               const char *const *wanted, struct tensor **out, size_t *nout) {
     return m->runtime->run(c, m, in, nin, wanted, out, nout);

@@ -44,6 +44,8 @@ struct model {
     const char **features; /* column names of the signature; NULL when there is none */
     size_t nfeatures;
     const struct signature_column *columns; /* the same ones with their types */
+    bool takes_params;                      /* a request's params change what it answers */
+    bool asks_others;                       /* its answers may change while it stays as it is */
     bool tensors;                           /* the signature declares tensors */
     const char *params;       /* schema of the signature, JSON; NULL when there is none */
     const char *param_values; /* its defaults, the text of an object */
@@ -57,6 +59,11 @@ void model_free(struct model *m);
 /* The runtime's run. */
 int model_run(struct ctx *c, const struct model *m, const struct tensor *in, size_t nin,
               const char *const *wanted, struct tensor **out, size_t *nout);
+
+/* A JSON object for runs of this thread's models that take params; NULL: none. What reads it is the
+ * runtime. */
+void model_params_use(const char *json);
+const char *model_params(void);
 
 /* The inputs in the order of the specs, [n] and [n, 1] made what the spec says; ERR_INVALID names
  * the one that is missing, unknown, there twice, or of another type or shape. */

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A child server that behaves as its first argument says, in the protocol that the second names.
-It doubles the matrix "x" (FP64 [-1,2]) or, over scoring protocols, adds up each row.
+It doubles the matrix "x" (FP64 [-1,2]) or, over scoring protocols, adds up each row, times the parameter "scale".
 
   server.py MODE PROTOCOL [PORT|SOCKET]
 
@@ -146,7 +146,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         q = json.loads(body)
         rows = (q["dataframe_split"]["data"] if "dataframe_split" in q else
                 q["instances"] if "instances" in q else q["inputs"])
-        return self.answer(200, json.dumps({"predictions": [sum(r) for r in rows]}))
+        scale = (q.get("params") or q.get("parameters") or {}).get("scale", 1)
+        return self.answer(200, json.dumps({"predictions": [scale * sum(r) for r in rows]}))
 
 
 class Http(socketserver.ThreadingMixIn, http.server.HTTPServer):

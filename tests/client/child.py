@@ -114,6 +114,17 @@ def doors(lab, server):
         assert r.status == 200 and r.json["predictions"]["predictions"] == [3.0, 7.5], (protocol, r)
 
 
+def params(lab, server):
+    """Parameters of a request reach a child, and neither the cache nor a batch mixes them up."""
+    for more in ({}, {"cache": {"bytes": 1 << 20, "ttl_ms": 60000}}, {"batching": {"max_rows": 8}}):
+        lab.put("s", {"arms": [arm("good", "mlflow")], **more})
+        for scale in (2, 3, None, 2):
+            body = {"inputs": [[1.0, 2.0]], **({"params": {"scale": scale}} if scale else {})}
+            r = server.post("/endpoints/s/invocations", body)
+            want = 3.0 * (scale or 1)
+            assert r.status == 200 and list(r.json["predictions"].values()) == [[want]], (more, scale, r)
+
+
 def liars(lab, server):
     """A wrong answer is a 502 with a sentence; the daemon and its other endpoints go on."""
     # A child that answers rubbish to the first try never serves; one that is refused stays out.
@@ -283,7 +294,7 @@ def main():
     with Server(args=["--serving-env", "PATH,HOME"]) as server:
         lab = Lab(server)
         lab.register("doubler", {"server.py": open(SCRIPT, "rb").read()})
-        for test in (doors, liars, degrade, refusals, swaps):
+        for test in (doors, params, liars, degrade, refusals, swaps):
             if not only or test.__name__ in only:
                 began = time.monotonic()
                 test(lab, server)
