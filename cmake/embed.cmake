@@ -11,3 +11,13 @@ function(quern_embed_migrations target)
     target_sources(${target} PRIVATE ${out})
   endif()
 endfunction()
+
+# A text file becomes the C array `name` of a room.
+function(quern_embed_text target file name)
+  set(out ${CMAKE_BINARY_DIR}/generated/${name}.c)
+  add_custom_command(OUTPUT ${out}
+    COMMAND ${CMAKE_COMMAND} -DOUT=${out} -DFILE=${CMAKE_SOURCE_DIR}/${file} -DNAME=${name}
+            -P ${CMAKE_SOURCE_DIR}/cmake/embed_text.cmake
+    DEPENDS ${CMAKE_SOURCE_DIR}/${file} ${CMAKE_SOURCE_DIR}/cmake/embed_text.cmake)
+  target_sources(${target} PRIVATE ${out})
+endfunction()

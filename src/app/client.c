@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "command.h"
 #include "quern/base/arena.h"
@@ -37,6 +38,8 @@ struct transfer {
     CURL *curl;
     bool stopped;
     int64_t next_offset;
+    FILE *upload; /* what is sent; NULL: the body or nothing */
+    int64_t upload_size;
 };
 
 static size_t receive(char *data, size_t size, size_t n, void *arg) {
@@ -113,7 +116,11 @@ static CURLcode transfer(struct invocation *inv, const char *method, const char 
     curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, receive);
     curl_easy_setopt(curl, CURLOPT_WRITEDATA, t);
     curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS, 5000L);
-    if (body) {
+    if (t->upload) {
+        curl_easy_setopt(curl, CURLOPT_UPLOAD, 1L);
+        curl_easy_setopt(curl, CURLOPT_READDATA, t->upload);
+        curl_easy_setopt(curl, CURLOPT_INFILESIZE_LARGE, (curl_off_t)t->upload_size);
+    } else if (body) {
         curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)strlen(body));
         curl_easy_setopt(curl, CURLOPT_POSTFIELDS, body);
     }
@@ -140,6 +147,24 @@ static int unreachable(struct invocation *inv, CURLcode rc) {
                     client_url(inv), curl_easy_strerror(rc));
 }
 
+/* What came, read whole. */
+static int answer(struct invocation *inv, CURLcode rc, struct transfer *t, long status,
+                  struct client_reply *out) {
+    *out = (struct client_reply){.status = (int)status, .next_offset = t->next_offset};
+    if (rc != CURLE_OK) {
+        buf_free(&t->body);
+        return unreachable(inv, rc);
+    }
+    out->text = arena_strndup(inv->arena, t->body.data ? t->body.data : "", t->body.len);
+    out->len = t->body.len;
+    out->json = json_loadb(out->text, out->len, JSON_REJECT_DUPLICATES, NULL);
+    if (out->json) {
+        arena_defer(inv->arena, release_json, out->json);
+    }
+    buf_free(&t->body);
+    return EXIT_OK;
+}
+
 int client_send(struct invocation *inv, const char *method, const char *path,
                 const struct json_t *body, struct client_reply *out) {
     char *text = body ? json_dumps(body, JSON_COMPACT | JSON_ENCODE_ANY) : NULL;
@@ -147,19 +172,7 @@ int client_send(struct invocation *inv, const char *method, const char *path,
     long status = 0;
     CURLcode rc = transfer(inv, method, path, text, &t, &status);
     free(text);
-    *out = (struct client_reply){.status = (int)status, .next_offset = t.next_offset};
-    if (rc != CURLE_OK) {
-        buf_free(&t.body);
-        return unreachable(inv, rc);
-    }
-    out->text = arena_strndup(inv->arena, t.body.data ? t.body.data : "", t.body.len);
-    out->len = t.body.len;
-    out->json = json_loadb(out->text, out->len, JSON_REJECT_DUPLICATES, NULL);
-    if (out->json) {
-        arena_defer(inv->arena, release_json, out->json);
-    }
-    buf_free(&t.body);
-    return EXIT_OK;
+    return answer(inv, rc, &t, status, out);
 }
 
 static int status_code(int status) {
@@ -198,6 +211,26 @@ int client_call(struct invocation *inv, const char *method, const char *path,
         return code;
     }
     return complain(status_code(out->status), "%s (HTTP %d)", told(out), out->status);
+}
+
+int client_upload(struct invocation *inv, const char *path, const char *file,
+                  struct client_reply *out) {
+    struct transfer t = {.upload = fopen(file, "re")};
+    struct stat st;
+    long status = 0;
+    if (!t.upload || fstat(fileno(t.upload), &st) != 0 || !S_ISREG(st.st_mode)) {
+        if (t.upload) {
+            fclose(t.upload);
+        }
+        return complain(EXIT_ERROR, "%s cannot be read", file);
+    }
+    t.upload_size = st.st_size;
+    CURLcode rc = transfer(inv, "PUT", path, NULL, &t, &status);
+    fclose(t.upload);
+    int code = answer(inv, rc, &t, status, out);
+    return code == EXIT_OK && out->status >= 400
+               ? complain(status_code(out->status), "%s (HTTP %d)", told(out), out->status)
+               : code;
 }
 
 int client_stream(struct invocation *inv, const char *path,

@@ -28,6 +28,9 @@ int client_send(struct invocation *inv, const char *method, const char *path,
  * EXIT_CONFLICT, 401/403 EXIT_DENIED, 503 EXIT_UNAVAILABLE, others EXIT_ERROR. */
 int client_call(struct invocation *inv, const char *method, const char *path,
                 const struct json_t *body, struct client_reply *out);
+/* PUTs a file as it is; answers as client_call's. */
+int client_upload(struct invocation *inv, const char *path, const char *file,
+                  struct client_reply *out);
 /* Hands the body to `sink` as it comes (return false to stop). */
 int client_stream(struct invocation *inv, const char *path,
                   bool (*sink)(const char *data, size_t n, void *arg), void *arg);

@@ -88,6 +88,8 @@ int runs_command(struct invocation *inv);
 int logs_command(struct invocation *inv);
 int models_command(struct invocation *inv);
 int endpoints_command(struct invocation *inv);
+int batch_command(struct invocation *inv);
+int bundle_command(struct invocation *inv);
 int trash_command(struct invocation *inv);
 int lineage_command(struct invocation *inv);
 int completion_command(struct invocation *inv);

@@ -73,6 +73,25 @@ static const struct option_row trash_options[] = {
     {"yes", 'y', NULL, "With empty: yes, for good", false},
 };
 
+static const struct option_row batch_options[] = {
+    {"format", 0, "FORMAT", "Of the rows, csv or jsonl; default by the file's name", false},
+    {"to", 't', "FORMAT", "Of the predictions; default as the rows", false},
+    {"column", 'c', "COLUMN=NAME", "A column that the model gets, and its name for it", true},
+    {"keep", 'k', "COLUMN", "A column that the predictions repeat; '*': all", true},
+    {"rows", 0, "N", "Rows at once; default 1000", false},
+    {"threads", 0, "N", "Threads of the worker; default 1", false},
+    {"max-errors", 0, "N", "Failed rows past which the job fails", false},
+    {"artifact", 'a', NULL, "FILE is the path of an artifact of the server", false},
+    {"wait", 'w', NULL, "Wait for the end, then fetch the predictions", false},
+    {"errors", 'e', NULL, "Fetch the rows that failed instead", false},
+    {"output", 'o', "FILE", "Where to put what is fetched; default standard output", false},
+};
+static const struct option_row bundle_options[] = {
+    {"output", 'o', "FILE", "Archive to make; default MODEL-VERSION.tar.gz", false},
+    {"key", 'k', "HEX", "Public key that must have signed; default the server's", false},
+    {"public-key", 0, NULL, "Print the server's public key", false},
+};
+
 const struct command commands[] = {
     {.name = "serve",
      .args = "[SETTINGS]",
@@ -206,6 +225,26 @@ const struct command commands[] = {
      .most = 1,
      .client = true,
      .run = endpoints_command},
+    {.name = "batch",
+     .args = "[list] | submit TARGET FILE | watch JOB | fetch JOB | cancel JOB",
+     .doc = "Predict the rows of a file on the server",
+     .details = "TARGET is models:/NAME@ALIAS, models:/NAME/VERSION or an endpoint's name. FILE is "
+                "uploaded as an artifact.",
+     .options = batch_options,
+     .noptions = ARRAY_LEN(batch_options),
+     .most = 3,
+     .client = true,
+     .run = batch_command},
+    {.name = "bundle",
+     .args = "MODEL@ALIAS | MODEL/VERSION | verify FILE",
+     .doc = "Fetch a model version as a signed archive that runs by itself, or check one",
+     .details = "The archive holds run.py, which needs Python with numpy and onnxruntime and no "
+                "network. 'verify' with --key needs no server.",
+     .options = bundle_options,
+     .noptions = ARRAY_LEN(bundle_options),
+     .most = 2,
+     .client = true,
+     .run = bundle_command},
     {.name = "trash",
      .args = "list | restore KIND ID | empty",
      .doc = "List, restore or erase what was deleted",

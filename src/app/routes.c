@@ -25,6 +25,7 @@ static const struct route_list *const rooms[] = {
     &assessment_routes, &registry_routes, &pipeline_routes,   &serving_routes,   &graphql_routes,
     &dataset_routes,    &scorer_routes,   &issue_routes,      &side_door_routes, &webhook_routes,
     &trash_routes,      &quota_routes,    &prediction_routes, &golden_routes,    &batch_routes,
+    &bundle_routes,
 };
 
 const struct route_list *house_routes(void) {

@@ -27,6 +27,14 @@ struct lanes *tryout_lanes(void) {
     return options ? options->lanes : NULL;
 }
 
+const struct serving_options *tryout_options(void) {
+    return options;
+}
+
+struct dir *tryout_dir(void) {
+    return work;
+}
+
 struct trial {
     char folder[33];
     const char *model, *cases; /* files */

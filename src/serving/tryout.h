@@ -15,6 +15,8 @@ struct serving_options;
  * nobody calls any more. */
 void tryout_use(const struct serving_options *o, struct dir *work);
 struct lanes *tryout_lanes(void);
+const struct serving_options *tryout_options(void); /* NULL when they were taken back */
+struct dir *tryout_dir(void);
 
 /* Replays a document. ERR_UNPROCESSABLE says what does not fit, or that the version cannot be run.
  */

@@ -48,6 +48,12 @@ void seal_mac(const struct seal_key *k, const char *purpose, const void *data, s
               unsigned char out[32]);
 const char *seal_fault_text(enum seal_fault f); /* "the key file is missing" */
 
+/* Sign: Ed25519. The same seed, data and so signature each time. */
+void sign_public(const unsigned char seed[32], unsigned char out[32]);
+void sign(const unsigned char seed[32], const void *data, size_t n, unsigned char out[64]);
+bool sign_verify(const unsigned char public_key[32], const void *data, size_t n,
+                 const unsigned char signature[64]);
+
 const char *crypto_version(void);
 
 #endif

@@ -40,7 +40,12 @@ void serving_measure(void); /* sets the gauges of endpoints, before metrics are 
 int batch_worker_main(const char *folder); /* `quern batch-worker FOLDER` */
 int vet_main(const char *model_file, const char *golden_file, bool record);
 
+/* Checks an archive against its manifest, and the manifest's signature against a public key in hex.
+ * 0 with what it is in *what; ERR_INVALID says what is wrong. */
+struct ctx;
+int bundle_verify(struct ctx *c, const char *file, const char *public_key, const char **what);
+
 extern const struct step_action serving_deploy_action;
-extern const struct route_list serving_routes, golden_routes, batch_routes;
+extern const struct route_list serving_routes, golden_routes, batch_routes, bundle_routes;
 
 #endif
