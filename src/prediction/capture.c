@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "capture.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -148,8 +149,10 @@ struct capture *capture_new(const struct prediction_log *log, const char *id,
                             const struct prediction_fact *f) {
     struct layout l = {0};
     lay(&l, log, f);
-    l.base = mem_alloc(l.n);
     size_t bytes = l.n;
+    if (!ring_reserve(bytes))
+        return NULL;
+    l.base = mem_realloc(NULL, bytes);
     l.n = 0;
     struct capture *k = lay(&l, log, f);
     k->bytes = bytes;
@@ -165,10 +168,15 @@ bool prediction_record(const struct prediction_log *log, const char *id,
                        const struct prediction_fact *f) {
     if (!prediction_sampled(log, id))
         return true;
+    static _Atomic(struct metric_cell *) dropped;
     struct capture *k = capture_new(log, id, f);
-    if (ring_put(k))
+    if (k) {
+        ring_put(k);
         return true;
-    capture_free(k);
-    metric_add(METRIC_PREDICTIONS_DROPPED, 1, "ring", NULL, NULL);
+    }
+    struct metric_cell *cell = atomic_load(&dropped);
+    if (!cell)
+        atomic_store(&dropped, cell = metric_cell(METRIC_PREDICTIONS_DROPPED, "ring", NULL, NULL));
+    metric_cell_add(cell, 1);
     return false;
 }

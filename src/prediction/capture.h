@@ -24,6 +24,7 @@ struct capture {
     bool too_large;
 };
 
+/* NULL when the ring has no room for it; else it counts as inside. */
 struct capture *capture_new(const struct prediction_log *log, const char *id,
                             const struct prediction_fact *f);
 void capture_free(struct capture *k);
@@ -36,7 +37,8 @@ void capture_print_tensors(const struct tensor *t, size_t n, struct buf *out);
 /* ---- ring: what waits for the recorder. Any thread puts, one takes. ---- */
 
 void ring_bound(size_t bytes);
-bool ring_put(struct capture *k); /* false: full; the caller frees */
+bool ring_reserve(size_t bytes);  /* false: full */
+void ring_put(struct capture *k); /* reserved before */
 struct capture *ring_take(void);  /* all that is there, oldest first; bytes still count as inside */
 void ring_gone(size_t bytes);     /* what was taken is not in memory any more */
 size_t ring_bytes(void);

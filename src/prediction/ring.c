@@ -12,17 +12,19 @@ void ring_bound(size_t bytes) {
     atomic_store(&most, bytes);
 }
 
-bool ring_put(struct capture *k) {
-    size_t before = atomic_fetch_add_explicit(&inside, k->bytes, memory_order_relaxed);
-    if (before + k->bytes > atomic_load_explicit(&most, memory_order_relaxed)) {
-        ring_gone(k->bytes);
-        return false;
-    }
+bool ring_reserve(size_t bytes) {
+    size_t before = atomic_fetch_add_explicit(&inside, bytes, memory_order_relaxed);
+    if (before + bytes <= atomic_load_explicit(&most, memory_order_relaxed))
+        return true;
+    ring_gone(bytes);
+    return false;
+}
+
+void ring_put(struct capture *k) {
     k->next = atomic_load_explicit(&head, memory_order_relaxed);
     while (!atomic_compare_exchange_weak_explicit(&head, &k->next, k, memory_order_release,
                                                   memory_order_relaxed))
         ;
-    return true;
 }
 
 struct capture *ring_take(void) {
