@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "arm.h"
+#include "child_api.h"
 #include "doors.h"
 #include "endpoint.h"
 #include "quern/base/arena.h"
@@ -15,6 +16,7 @@ struct arm_out {
     struct opt_f64 weight;
     struct opt_i64 version, bytes, load_ms, golden;
     struct opt_bool loaded;
+    struct child_out *child;
 };
 struct endpoint_out {
     const char *name, *target, *state, *reason, *model, *sha256, *predict, *invocations;
@@ -40,6 +42,8 @@ SHAPE_LOCAL(shape_arm, "EndpointArm", struct arm_out,
                   "Golden cases that it passed before it took traffic"),
             FIELD(struct arm_out, loaded, T_BOOL, F_ALWAYS,
                   "In memory now; else it is loaded by the next request"),
+            FIELD_SUB(struct arm_out, child, T_OBJ, 0, &shape_child,
+                      "Of an arm that a child server runs"),
             FIELD(struct arm_out, bytes, T_I64, 0, "Memory it takes, bytes"),
             FIELD(struct arm_out, load_ms, T_I64, 0, "Milliseconds its load took"));
 SHAPE(shape_endpoint_name, "EndpointName", struct endpoint_name_in,
@@ -73,14 +77,17 @@ static struct opt_i64 golden_passed(const struct arm *a) {
     return colon && str_to_i64(colon + 1, &n) ? SET_I64(n) : (struct opt_i64){0};
 }
 
-static void put_arm(const struct arm *a, const struct snapshot *s, struct arm_out *out) {
+static void put_arm(struct ctx *c, const struct arm *a, const struct snapshot *s,
+                    struct arm_out *out) {
     const struct entry *e = snapshot_find(s, a->project, a->endpoint);
     *out = (struct arm_out){
         .name = a->name, .target = a->target, .state = a->state, .reason = a->reason};
     out->loaded = SET_BOOL(false);
     for (size_t i = 0; e && i < e->narms; i++)
-        if (e->arms[i].number == a->number)
+        if (e->arms[i].number == a->number) {
             out->loaded.v = e->arms[i].model != NULL;
+            out->child = child_out_of(c, e->arms[i].model);
+        }
     if (!a->version)
         return;
     out->model = a->model;
@@ -105,7 +112,7 @@ static int put_arms(struct ctx *c, const struct endpoint *e, const struct endpoi
     for (size_t i = 0; i < n; i++) {
         if (strcmp(arms[i].state, "deleted") == 0)
             continue;
-        put_arm(&arms[i], s, &items[living]);
+        put_arm(c, &arms[i], s, &items[living]);
         if ((size_t)arms[i].place < spec->arms.n)
             items[living].weight = specs[arms[i].place].weight;
         living++;

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "child_api.h"
 #include "divert.h"
 #include "doors.h"
 #include "quern/base/arena.h"
@@ -88,6 +89,16 @@ static const struct route rows[] = {
      .fn = endpoint_api_get,
      .twin = "serving.endpoints.get",
      .summary = "Shows an endpoint, its state and reason."},
+    {.id = "serving.endpoints.log",
+     .method = "GET",
+     .path = ENDPOINTS "/{name}/arms/{arm}/log",
+     .in = &shape_child_log,
+     .perm = PERM_READ,
+     .lane = LANE_WORK,
+     .fn = child_api_log,
+     .summary =
+         "The newest lines that an arm's child server wrote, at most 64 KiB of text: a stamp, "
+         "o or e for its output or errors, k for its keeper's words."},
     {.id = "serving.endpoints.rehearse",
      .method = "POST",
      .path = ENDPOINTS "/{name}:rehearse",

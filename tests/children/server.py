@@ -180,4 +180,5 @@ if MODE == "hang":  # one thing at a time: what hangs, hangs all of it
     Http.process_request = http.server.HTTPServer.process_request
     Handler.protocol_version = "HTTP/1.0"
 server = Unix(PLACE, Handler) if "/" in PLACE else Http(("127.0.0.1", int(PLACE)), Handler)
+print("serving on " + PLACE, file=sys.stderr, flush=True)
 server.serve_forever()

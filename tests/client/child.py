@@ -97,6 +97,11 @@ def doors(lab, server):
         assert (out["name"], out["datatype"], out["shape"]) == ("y", "FP64", [2, 2]), out
         assert out["data"] == [2, 4, 6, 9], out
         assert 'model="doubler"; version=1' in r.headers["X-Quern-Served-By"], dict(r.headers)
+    child = server.get("/api/v1/endpoints/d").json["arms"][0]["child"]
+    assert child["state"] == "ready" and child["starts"] == 1 and child["ready_ms"] > 0, child
+    r = server.get("/api/v1/endpoints/d/arms/main/log")
+    assert r.status == 200 and "e serving on " in r.text, r
+    assert server.get("/api/v1/endpoints/d/arms/none/log").status == 404
     meta = server.get("/v2/models/d").json
     assert meta["inputs"] == [{"name": "x", "datatype": "FP64", "shape": [-1, 2]}], meta
     r = server.post("/endpoints/d/invocations", {"inputs": rows})
