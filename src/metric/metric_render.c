@@ -67,12 +67,26 @@ static void put_sample(struct buf *out, const char *name, const char *suffix,
     buf_putc(out, '\n');
 }
 
-static void put_bucket(struct buf *out, const struct metric_cell *m, double le, uint64_t count,
-                       bool openmetrics) {
+static void put_exemplar(struct buf *out, const struct metric_cell *m, size_t bucket) {
+    struct exemplar_text e;
+    if (!exemplar_read(m, bucket, &e))
+        return;
+    buf_puts(out, " # {prediction_id=\"");
+    put_escaped(out, e.id, true);
+    buf_puts(out, "\"} ");
+    put_number(out, e.value);
+    buf_printf(out, " %lld.%03d", (long long)(e.at_ms / 1000), (int)(e.at_ms % 1000));
+}
+
+static void put_bucket(struct buf *out, const struct metric_cell *m, double le, size_t bucket,
+                       uint64_t count, bool openmetrics) {
     buf_printf(out, "%s_bucket", metric_rows[m->id].name);
     buf_puts(out, put_labels(out, m) ? ",le=\"" : "{le=\"");
     put_bound(out, le, openmetrics && isfinite(le));
-    buf_printf(out, "\"} %llu\n", (unsigned long long)count);
+    buf_printf(out, "\"} %llu", (unsigned long long)count);
+    if (openmetrics)
+        put_exemplar(out, m, bucket);
+    buf_putc(out, '\n');
 }
 
 static void put_histogram(struct buf *out, const struct metric_cell *m, bool openmetrics) {
@@ -81,11 +95,11 @@ static void put_histogram(struct buf *out, const struct metric_cell *m, bool ope
     uint64_t count = 0;
     for (size_t i = 0; i < b.n; i++) {
         count += atomic_load_explicit(&m->buckets[i], memory_order_relaxed);
-        put_bucket(out, m, b.le[i], count, openmetrics);
+        put_bucket(out, m, b.le[i], i, count, openmetrics);
     }
     /* The count is the last bucket by construction, also while others observe. */
     count += atomic_load_explicit(&m->buckets[METRIC_BUCKETS], memory_order_relaxed);
-    put_bucket(out, m, INFINITY, count, openmetrics);
+    put_bucket(out, m, INFINITY, METRIC_BUCKETS, count, openmetrics);
     put_sample(out, name, "_sum", m, metric_load(&m->value));
     put_sample(out, name, "_count", m, (double)count);
 }

@@ -40,10 +40,12 @@ static void put_arm(const struct bound *b, struct slot *s, struct entry_arm *a) 
                             .reason = s->reason,
                             .live = s->live,
                             .fit = fit_of(b, s)};
-    for (int k = 0; k < OUTCOME_COUNT; k++)
+    for (int k = 0; k < OUTCOME_COUNT; k++) {
         a->outcomes[k] = metric_cell(METRIC_PREDICTIONS, b->name, version, outcomes[k]);
-    a->rows = metric_cell(METRIC_PREDICTION_ROWS, b->name, version, NULL);
-    a->seconds = metric_cell(METRIC_PREDICTION_SECONDS, b->name, version, NULL);
+        a->arm_outcomes[k] = metric_cell(METRIC_ARM_PREDICTIONS, b->name, s->name, outcomes[k]);
+    }
+    a->rows = metric_cell(METRIC_PREDICTION_ROWS, b->name, version, s->name);
+    a->seconds = metric_cell(METRIC_PREDICTION_SECONDS, b->name, version, s->name);
 }
 
 /* Ready when an arm answers; each arm's word, by name unless there is only one. */

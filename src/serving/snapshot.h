@@ -31,7 +31,7 @@ struct entry_arm {
     struct fit *fit;         /* NULL without a model or plan */
     const char *served_by;   /* "main; model=iris; version=3; reason=": the header's beginning */
     const char *served_only; /* the same with "only" */
-    struct metric_cell *outcomes[OUTCOME_COUNT];
+    struct metric_cell *outcomes[OUTCOME_COUNT], *arm_outcomes[OUTCOME_COUNT];
     struct metric_cell *rows, *seconds;
 };
 

@@ -115,10 +115,29 @@ def shadows(lab):
     assert counted("agrees") == 1
 
 
+def figures(lab):
+    """Counts by arm are those of the answers, and OpenMetrics names a prediction beside a bucket."""
+    s = lab.server
+    put(lab, "figures", {"arms": two(lab, "figures")})
+    seen, ids = {"stable": 0, "next": 0}, set()
+    for _ in range(100):
+        r = ask(s, "figures")
+        seen[served(r)[0]] += 1
+        ids.add(r.headers["X-Quern-Prediction-Id"])
+    text = s.request("GET", "/metrics", headers={"Accept": "application/openmetrics-text"}, raw=True).body.decode()
+    for arm, n in seen.items():
+        assert f'quern_arm_predictions_total{{endpoint="figures",arm="{arm}",outcome="ok"}} {n}\n' in text, (arm, n)
+    named = [x.split('prediction_id="')[1].split('"')[0] for x in text.splitlines()
+             if x.startswith("quern_prediction_duration_seconds_bucket{endpoint=\"figures\"") and "prediction_id" in x]
+    assert named and set(named) <= ids, (named, text)
+    plain = s.request("GET", "/metrics", raw=True).body.decode()
+    assert "prediction_id" not in plain, "Prometheus' old text has no exemplars"
+
+
 def main():
     with Server(env={"QUERN_ONNX_LIBRARY": LIBRARY}) as server:
         lab = Lab(server)
-        for step in (shares, sticky, rules, holdout, shadows):
+        for step in (shares, sticky, rules, holdout, shadows, figures):
             began = time.monotonic()
             step(lab)
             print(f"ok {step.__name__} ({time.monotonic() - began:.1f} s)", flush=True)

@@ -411,7 +411,7 @@ def health(lab):
         assert s.post(path, body, headers=headers).status == 200
     metrics = s.get("/metrics").text
     assert 'quern_predictions_total{endpoint="forest",version="1",outcome="ok"}' in metrics, metrics[-3000:]
-    assert 'quern_prediction_rows_total{endpoint="forest",version="1"}' in metrics
+    assert 'quern_prediction_rows_total{endpoint="forest",version="1",arm="main"}' in metrics
     edges = s.get("/api/v1/lineage?node=endpoint:forest&direction=upstream").text
     assert "model_version:forest/1" in edges, edges
 

@@ -35,6 +35,9 @@ struct metric_cell;
 struct metric_cell *metric_cell(enum metric_id id, const char *l1, const char *l2, const char *l3);
 void metric_cell_add(struct metric_cell *m, double by);
 void metric_cell_observe(struct metric_cell *m, double value);
+/* The same, and OpenMetrics shows `id` (a prediction's, 36 letters) as the bucket's exemplar; at
+ * most one a second is kept of a bucket, so that it costs next to nothing. "" has none. */
+void metric_cell_observe_of(struct metric_cell *m, double value, const char *id, int64_t now_ms);
 void metric_render(bool openmetrics, struct buf *out);
 double metric_value(enum metric_id id, const char *l1, const char *l2, const char *l3); /* tests */
 
