@@ -35,6 +35,7 @@
 #define SEGMENT_MS INT64_C(3600000)
 #define VERSIONS 16 /* that a segment's row names */
 #define KEYS_PER_WRITE 1000
+#define COMPLAIN_MS 10000
 
 struct entity {
     char *name;
@@ -141,6 +142,16 @@ static void note_entity(struct stream *s, const struct capture *k, int64_t ms) {
 
 /* ---- from memory to the disk ---- */
 
+/* A full disk would fill the log four times a second. */
+static void complain(const char *endpoint, const char *why) {
+    static int64_t then_ms;
+    int64_t now_ms = clock_mono_ms();
+    if (then_ms && now_ms - then_ms < COMPLAIN_MS)
+        return;
+    then_ms = now_ms;
+    log_warn("prediction.segment", "predictions of endpoint '%s' are lost: %s", endpoint, why);
+}
+
 struct index_write {
     struct stream *s;
     size_t from, to; /* of its entities */
@@ -168,7 +179,7 @@ static int write_index(struct stream *s, size_t from, size_t to) {
         ctx_begin(&c);
         rc = db_write(r.db, &c, index_op, &w);
         if (rc != 0 && rc != -ERR_BUSY)
-            log_warn("prediction.index", "%s", c.err.message ? c.err.message : "cannot be written");
+            complain(s->endpoint, c.err.message ? c.err.message : "the index cannot be written");
         ctx_end(&c);
         if (rc != -ERR_BUSY)
             break;
@@ -218,8 +229,7 @@ static void flush(struct stream *s) {
         metric_add(METRIC_PREDICTION_BYTES, rc == 0 ? (double)(g->bytes - before.bytes) : 0, NULL,
                    NULL, NULL);
     } else {
-        log_warn("prediction.segment", "cannot write predictions of endpoint '%s': %s", s->endpoint,
-                 strerror(-rc));
+        complain(s->endpoint, strerror(-rc));
     }
     metric_add(rc == 0 ? METRIC_PREDICTIONS_LOGGED : METRIC_PREDICTIONS_DROPPED, records,
                rc == 0 ? s->endpoint : "disk", NULL, NULL);

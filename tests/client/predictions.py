@@ -321,6 +321,45 @@ def crashed(lab):
             assert "damaged" not in listed(s, "crash")
 
 
+def full(lab):
+    """A full disk costs records, which are counted, and no answer; with room they are kept again."""
+    at = tempfile.mkdtemp(prefix="quern-full-")
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=48m,mode=0700", "tmpfs", at], capture_output=True).returncode:
+        print("   skipped: no tmpfs can be mounted")
+        return
+
+    def dropped(s):
+        lines = [l for l in s.get("/metrics").text.splitlines() if l.startswith('quern_predictions_dropped_total{reason="disk"}')]
+        return float(lines[0].split()[-1]) if lines else 0
+
+    try:
+        with Server(data=at, env={"QUERN_ONNX_LIBRARY": LIBRARY}) as s:
+            other = Lab(s)
+            models(other)
+            put(other, "full", {"target": "models:/iris/1", "log": {}})
+            first = [ask(other, "full", [i]) for i in range(10)]
+            assert len(listed(s, "full")["predictions"]) == 10
+            with open(os.path.join(at, "ballast"), "wb", buffering=0) as f:
+                try:
+                    while True:
+                        f.write(os.urandom(4096))
+                except OSError:
+                    pass
+            for i in range(60):
+                ask(other, "full", [i % 150] * 50)
+                time.sleep(0.01)
+            wait_until("records to be lost", lambda: dropped(s) > 0, 10)
+            assert {p["id"] for p in listed(s, "full", "?limit=1000")["predictions"]} >= set(first)
+            assert s.get(f"{E}/full/predictions/export?format=csv").status in (200, 507)
+            os.unlink(os.path.join(at, "ballast"))
+            wait_until("records to be kept again",
+                       lambda: s.get(f"{E}/full/predictions/{ask(other, 'full', [6])}").status == 200, 20)
+            print(f"   {dropped(s):.0f} records lost while the disk was full")
+    finally:
+        subprocess.run(["umount", at])
+        os.rmdir(at)
+
+
 def over(lab):
     """By age and by bytes; the sweep runs every 200 ms here."""
     s = lab.server
@@ -452,7 +491,7 @@ def main():
     env = {"QUERN_ONNX_LIBRARY": LIBRARY, "QUERN_PREDICTION_SWEEP": "200ms"}
     if DUCK:
         env["QUERN_DUCK_LIBRARY"] = DUCK
-    steps = [kept, sampled, joined, bad_queries, exported, without_duck, killed, crashed, over, replayed, shadowed, permitted]
+    steps = [kept, sampled, joined, bad_queries, exported, without_duck, killed, crashed, full, over, replayed, shadowed, permitted]
     wanted = sys.argv[1:]
     with Server(env=env) as server:
         lab = Lab(server)
