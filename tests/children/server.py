@@ -8,10 +8,12 @@ Modes: good, binary (with raw tensors), slow (0.5 s each), hang (the third predi
 nor does anything else then), lie-shape, lie-type, twice, rubbish, nul, flood (endless body), heads
 (endless head), cut (dies in the middle of an answer), die (ends on a prediction), refuse (400), busy
 (503), deaf (never ready), late (ready after 1 s), exit (ends at once), family (with grandchildren),
-stubborn (ignores TERM), name (wrong names), huge (more rows than bytes), status (no HTTP at all)."""
+stubborn (ignores TERM), name (wrong names), mutate
+and mutate-binary (answers with a few bytes changed), huge (more rows than bytes), status (no HTTP at all)."""
 import http.server
 import json
 import os
+import random
 import signal
 import socket
 import socketserver
@@ -37,6 +39,30 @@ def x_of(request, raw):
     return t["shape"], data
 
 
+DICE = random.Random(os.environ.get("SEED", "1"))
+PIECES = [b"[", b"]", b"{", b"}", b'"', b",", b":", b"1e999", b"-1", b"18446744073709551616", b"null",
+          b"\x00", b"\xff\xfe", b"NaN", b'"shape":[1,1]', b'"data":[]', b'"name":"y"', b"\\ud800", b"9" * 400]
+
+
+def mutated(body):
+    """The same with one to four bytes or pieces changed, put in or taken away; sometimes as it is."""
+    b = bytearray(body)
+    for _ in range(DICE.randrange(5)):
+        at = DICE.randrange(len(b) + 1)
+        what = DICE.randrange(5)
+        if what == 0 and at < len(b):
+            b[at] ^= 1 << DICE.randrange(8)
+        elif what == 1:
+            del b[at:at + DICE.randrange(1, 20)]
+        elif what == 2:
+            b[at:at] = DICE.choice(PIECES)
+        elif what == 3 and at < len(b):
+            b[at:at + 1] = DICE.choice(PIECES)
+        else:
+            b = b[:at] if DICE.random() < 0.3 else b + b[at:]
+    return bytes(b).replace(b"\r", b" ").replace(b"\n", b" ") if len(body) < 8 else bytes(b)
+
+
 class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
@@ -46,6 +72,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def answer(self, status, body, kind="application/json", headers=()):
         if isinstance(body, str):
             body = body.encode()
+        if MODE.startswith("mutate") and self.command == "POST":
+            body, headers = mutated(body), [(k, str(mutated(v.encode()), "latin-1")
+                                             if k.startswith("Inf") and DICE.random() < 0.2 else v)
+                                            for k, v in headers]
         self.send_response(status)
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(body)))
@@ -62,7 +92,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if self.path == health:
             return self.answer(200, "\n")
         if PROTOCOL == "oip" and self.path == "/v2":
-            extensions = ["binary_tensor_data"] if MODE == "binary" else []
+            extensions = ["binary_tensor_data"] if MODE in ("binary", "mutate-binary") else []
             return self.answer(200, json.dumps({"name": "t", "extensions": extensions}))
         if PROTOCOL == "oip" and self.path == "/v2/models/" + os.environ["MODEL_NAME"]:
             t = {"name": "x", "datatype": "FP64", "shape": [-1, 2]}
@@ -130,7 +160,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.wfile.write(text[:20].encode())
             self.wfile.flush()
             os._exit(9)
-        if MODE == "binary":
+        if MODE in ("binary", "mutate-binary"):
             raw = struct.pack(f"<{len(data)}d", *data)
             del out["data"]
             out["parameters"] = {"binary_data_size": len(raw)}

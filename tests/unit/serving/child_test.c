@@ -144,6 +144,45 @@ static void test_liars(void) {
     bad("busy", ERR_BUSY, "queue is full");
 }
 
+/* Answers with bytes changed, left out and put in: each is a prediction or a failure of its own. */
+static void mutations(const char *mode, const char *protocol) {
+    struct ctx first;
+    int good_ones = 0, wrong = 0;
+    ctx_begin(&first);
+    struct child *ch = child_of(&first, &(struct want){.mode = mode, .protocol = protocol});
+    CHECK_INT(child_await(&first, ch), 0);
+    for (int i = 0; i < 400; i++) {
+        struct ctx c;
+        struct tensor *out = NULL;
+        size_t nout = 0;
+        ctx_begin(&c);
+        int rc = infer(&c, ch, &out, &nout);
+        CHECK(rc == 0 || rc == ERR_UPSTREAM);
+        good_ones += rc == 0;
+        wrong += rc == ERR_UPSTREAM;
+        for (size_t t = 0; rc == 0 && t < nout; t++) { /* every byte that it claims is there */
+            const unsigned char *bytes = out[t].data;
+            volatile unsigned sum = 0;
+            for (size_t k = 0; k < out[t].count * dtype_size(out[t].dtype); k++)
+                sum += bytes[k];
+        }
+        if (rc && rc != ERR_UPSTREAM)
+            printf("%s %s: %d %s\n", mode, protocol, rc, c.err.message);
+        ctx_end(&c);
+    }
+    CHECK(good_ones > 20);
+    CHECK(wrong > 100);
+    child_release(ch);
+    ctx_end(&first);
+}
+
+static void test_mutations(void) {
+    mutations("mutate", "oip");
+    mutations("mutate-binary", "oip");
+    mutations("mutate", "mlflow");
+    mutations("mutate", "sagemaker");
+}
+
 static bool becomes(struct child *ch, const char *state, int64_t starts, int64_t ms) {
     struct child_view v;
     int64_t until = clock_mono_ms() + ms;
@@ -443,6 +482,7 @@ int main(int argc, char **argv) {
     RUN(test_no_pyfunc);
     RUN(test_protocols);
     RUN(test_liars);
+    RUN(test_mutations);
     RUN(test_restart);
     RUN(test_given_up);
     RUN(test_hang);
