@@ -266,9 +266,10 @@ int payload_bind(struct ctx *c, const struct payload *p, const struct model_inpu
         return spread_matrix(c, p, m, t);
     if (m->n == 1) {
         const struct column *own = nameless ? &p->columns[0] : find(p, m->specs[0].name, 0);
-        /* A frame of one column may call it what it likes, unless the signature names it. */
+        /* A frame of one column may call it what it likes, unless the signature names columns. */
         if (!own && p->n == 1 && p->frame &&
-            (m->nfeatures != 1 || strcmp(m->features[0], p->columns[0].name) == 0))
+            (m->nfeatures == 0 || p->columns[0].width > 1 ||
+             (m->nfeatures == 1 && strcmp(m->features[0], p->columns[0].name) == 0)))
             own = &p->columns[0];
         if (own && p->n == 1)
             return bind_column(c, p, own, &m->specs[0], t);

@@ -238,6 +238,27 @@ def columns(folder):
     ]
 
 
+def client(port):
+    """MLflow's own client of scoring servers, unmodified, against the only endpoint."""
+    from mlflow.pyfunc.scoring_server.client import ScoringServerClient
+    c = ScoringServerClient("127.0.0.1", port)
+    c.wait_server_ready(timeout=5)
+    c.ping()
+    assert c.get_version(), "a version"
+    frame = pd.DataFrame(IX[:6].astype(np.float64), columns=NAMES)
+    got = c.invoke(frame).get_predictions()
+    assert list(got.columns) == ["output_label", "output_probability"] and len(got) == 6, got
+    assert c.invoke(frame, params={"a": 1}).get_predictions().equals(got)
+    got = c.invoke(IX[:3]).get_predictions()
+    assert len(got) == 3, got
+    try:
+        c.invoke(frame[["sl"]])
+    except Exception as e:
+        assert "column 'sw' is missing" in str(e), e
+    else:
+        raise AssertionError("a frame that lacks columns was taken")
+
+
 def main():
     with tempfile.TemporaryDirectory() as folder, Server(env={"QUERN_ONNX_LIBRARY": LIBRARY}) as server:
         lab = Lab(server)
@@ -246,6 +267,8 @@ def main():
             graph, signature, rows = make(folder)
             name = make.__name__
             lab.serve(name, graph, signature=signature)
+            if total == 0:
+                client(server.port)
             with Genuine(save(folder, name, graph, signature)) as genuine:
                 for row in rows:
                     compare(f"{server.url}/endpoints/{name}/invocations", genuine.url + "/invocations", *row)
