@@ -12,6 +12,7 @@ SHAPE(shape_batch_job, "BatchJob", struct batch_job,
       FIELD(struct batch_job, max_errors, T_I64, 0, "Rows that may fail"),
       FIELD(struct batch_job, max_output, T_I64, F_REQUIRED, "Bytes that may be written"));
 SHAPE(shape_batch_progress, "BatchProgress", struct batch_progress,
+      FIELD(struct batch_progress, in_total, T_I64, 0, "Bytes to be read"),
       FIELD(struct batch_progress, in_bytes, T_I64, F_ALWAYS, "Bytes of the input"),
       FIELD(struct batch_progress, line, T_I64, F_ALWAYS, "Lines of the input"),
       FIELD(struct batch_progress, rows, T_I64, F_ALWAYS, "Rows met"),

@@ -26,6 +26,7 @@ struct batch_job {
 extern const struct shape shape_batch_job;
 
 struct batch_progress {
+    struct opt_i64 in_total;       /* bytes of the input as it is read */
     struct opt_i64 in_bytes, line; /* of the input, up to where it was predicted */
     struct opt_i64 rows, errors;   /* met so far; errors are among the rows */
     struct opt_i64 out_bytes, error_bytes;

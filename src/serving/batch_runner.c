@@ -9,6 +9,7 @@
 
 #include "batch.h"
 #include "batch_folder.h"
+#include "batch_parquet.h"
 #include "quern/artifact/artifact.h"
 #include "quern/base/arena.h"
 #include "quern/base/buf.h"
@@ -19,6 +20,7 @@
 #include "quern/base/thread.h"
 #include "quern/core/ctx.h"
 #include "quern/db/db.h"
+#include "quern/duck/duck.h"
 #include "quern/lane/lane.h"
 #include "quern/onnx/onnx.h"
 #include "quern/process/process.h"
@@ -181,6 +183,7 @@ static int start(struct ctx *c, const struct batch *b, int64_t model_bytes) {
     const char *place = arena_printf(c->arena, "%s/%s", dir_path(runner.root), b->id);
     const char *const argv[] = {runner.o.self_exe, "batch-worker", place, NULL};
     const char *const env[] = {arena_printf(c->arena, "QUERN_ONNX_LIBRARY=%s", onnx_path()),
+                               arena_printf(c->arena, "QUERN_DUCK_LIBRARY=%s", duck_path()),
                                "PATH=/usr/bin:/bin",
 #ifdef QUERN_SANITIZED
                                "ASAN_OPTIONS=detect_leaks=0",
@@ -247,10 +250,14 @@ static bool take_progress(struct ctx *c, struct batch *b, struct batch_progress 
         err_clear(c);
         return false;
     }
-    bool changed = b->rows != p->rows.v || b->bytes != p->in_bytes.v;
+    /* In bytes of the input as it was given: what is read may be made of it. */
+    double share = p->in_total.v > 0 ? (double)p->in_bytes.v / (double)p->in_total.v : 0;
+    int64_t bytes =
+        p->in_bytes.v == p->in_total.v ? b->input_bytes : (int64_t)(share * (double)b->input_bytes);
+    bool changed = b->rows != p->rows.v || b->bytes != bytes;
     b->rows = p->rows.v;
     b->errors = p->errors.v;
-    b->bytes = p->in_bytes.v;
+    b->bytes = bytes;
     return changed;
 }
 
@@ -275,7 +282,9 @@ static void finish(struct ctx *c, struct batch *b, const struct process_status *
     bool none = finished && p.rows.v > 0 && p.errors.v == p.rows.v;
     int rc = 0;
     if (finished && !none) {
-        rc = batch_folder_blob(c, runner.root, b->id, BATCH_OUTPUT, output, &o.output_size);
+        bool parquet = str_ends(batch_output_path(c, b), ".parquet");
+        rc = batch_folder_blob(c, runner.root, b->id, parquet ? BATCH_OUTPUT_PARQUET : BATCH_OUTPUT,
+                               output, &o.output_size);
         o.output = output;
     }
     if (rc == 0 && p.error_bytes.v > 0) {

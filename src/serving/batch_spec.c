@@ -6,6 +6,7 @@
 #include "quern/base/buf.h"
 #include "quern/base/str.h"
 #include "quern/core/ctx.h"
+#include "quern/duck/duck.h"
 #include "quern/json/json_in.h"
 #include "quern/json/json_out.h"
 
@@ -61,10 +62,12 @@ int batch_spec_check(struct ctx *c, struct batch_spec *s) {
         s->format = format_of(s->input->artifact);
     if (!s->output_format)
         s->output_format = s->format;
-    if (strcmp(s->format, "parquet") == 0 || strcmp(s->output_format, "parquet") == 0)
-        return fail_field(c, ERR_NOT_IMPLEMENTED,
-                          strcmp(s->format, "parquet") == 0 ? "format" : "output_format",
-                          "batch jobs read and write csv and jsonl; this server has no Parquet");
+    if (!duck_ready() &&
+        (strcmp(s->format, "parquet") == 0 || strcmp(s->output_format, "parquet") == 0))
+        return fail_field(
+            c, ERR_NOT_IMPLEMENTED, strcmp(s->format, "parquet") == 0 ? "format" : "output_format",
+            "Parquet needs DuckDB's library (duck.library), which this server did not "
+            "find; csv and jsonl work without it");
     if (s->columns.n > NAMES_MAX || s->keep.n > NAMES_MAX)
         return fail_field(c, ERR_INVALID, s->keep.n > NAMES_MAX ? "keep" : "columns",
                           "at most %d columns can be named", NAMES_MAX);
@@ -104,8 +107,8 @@ static const char *path_of(struct ctx *c, const struct batch *b, const char *lea
 
 const char *batch_output_path(struct ctx *c, const struct batch *b) {
     struct batch_spec s;
-    bool json = batch_spec_read(c, b->spec, &s) == 0 && strcmp(s.output_format, "jsonl") == 0;
-    return path_of(c, b, json ? "predictions.jsonl" : "predictions.csv");
+    bool read = batch_spec_read(c, b->spec, &s) == 0 && s.output_format;
+    return path_of(c, b, arena_printf(c->arena, "predictions.%s", read ? s.output_format : "csv"));
 }
 
 const char *batch_errors_path(struct ctx *c, const struct batch *b) {

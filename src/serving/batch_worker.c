@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "batch_job.h"
+#include "batch_parquet.h"
 #include "batch_reader.h"
 #include "batch_sheet.h"
 #include "model.h"
@@ -143,6 +144,21 @@ static int learn(struct ctx *c, struct worker *w) {
     return rc;
 }
 
+/* Parquet is read as the lines that DuckDB makes of it. */
+static int open_input(struct ctx *c, struct worker *w) {
+    struct stat st;
+    bool parquet = strcmp(w->job.format, "parquet") == 0;
+    int rc = parquet ? parquet_to_lines(c, w->dir, &w->job, BATCH_INPUT, BATCH_ROWS) : 0;
+    if (rc < 0)
+        return rc;
+    w->input = dir_openat(w->dir, parquet ? BATCH_ROWS : BATCH_INPUT, O_RDONLY, 0);
+    if (w->input < 0)
+        return disk(c, "the input cannot be opened", w->input);
+    if (fstat(w->input, &st) == 0)
+        w->progress.in_total = SET_I64(st.st_size);
+    return 0;
+}
+
 static int begin(struct ctx *c, struct worker *w) {
     struct batch_progress *p = &w->progress;
     int rc = read_file(c, w, BATCH_JOB, &shape_batch_job, &w->job);
@@ -160,9 +176,9 @@ static int begin(struct ctx *c, struct worker *w) {
     if (p->header)
         w->sheet.header = mem_strdup(p->header);
     w->sheet.settled = p->header || (!w->sheet.csv_out && p->rows.v > 0);
-    w->input = dir_openat(w->dir, BATCH_INPUT, O_RDONLY, 0);
-    if (w->input < 0)
-        return disk(c, "the input cannot be opened", w->input);
+    rc = open_input(c, w);
+    if (rc < 0)
+        return rc;
     rc = open_at(c, w, BATCH_OUTPUT, p->out_bytes.v, &w->output);
     if (rc == 0)
         rc = open_at(c, w, BATCH_ERRORS, p->error_bytes.v, &w->errors);
@@ -260,6 +276,9 @@ static int work(struct ctx *c, struct worker *w) {
         w->progress.finished.v = true;
         rc = save(c, w);
     }
+    if (rc == 0 && strcmp(w->job.output_format, "parquet") == 0)
+        rc = lines_to_parquet(c, w->dir, BATCH_OUTPUT, BATCH_OUTPUT_PARQUET,
+                              w->progress.out_bytes.v == 0);
     return rc;
 }
 

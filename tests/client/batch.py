@@ -2,10 +2,12 @@
 """Batch prediction jobs: formats, columns, rows that fail, cancel, worker and daemon killed in the
 middle. Every output is compared with what onnxruntime itself gives for the same rows."""
 import csv
+import glob
 import io
 import json
 import os
 import signal
+import subprocess
 import sys
 import tempfile
 import time
@@ -23,6 +25,10 @@ from quern import Server, wait_until
 
 JOBS = "/api/v1/batches"
 ENV = {"QUERN_ONNX_LIBRARY": LIBRARY}
+ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
+DUCK = os.environ.get("QUERN_DUCK_LIB") or (glob.glob(os.path.join(ROOT, "build", "lib", "libduckdb.so*")) or [""])[0]
+VENVS = os.environ.get("QUERN_VENVS") or os.path.join(ROOT, "build", "venv")
+ARROW = os.environ.get("QUERN_ARROW_PYTHON") or os.path.join(VENVS, "flow3", "bin", "python")
 
 
 def submit(s, **spec):
@@ -340,6 +346,46 @@ def bounds():
         assert rows_of(s, id) == [["row", "other", "Y"], ["0", "1", "2.0"], ["1", "2", "3.0"]], rows_of(s, id)
 
 
+def parquet():
+    """Lines to Parquet, and that Parquet to lines again; pyarrow, where it is, reads the same."""
+    if not DUCK:
+        print("   without Parquet: no DuckDB")
+        return
+    with Server(env={**ENV, "QUERN_DUCK_LIBRARY": DUCK}) as s:
+        lab = Lab(s)
+        forest = Forest(lab)
+        x = forest.rows(3000, 7)
+        text = "".join(json.dumps({"id": f"2024-01-{i % 28 + 1:02}", **{k: float(v) for k, v in zip("abcd", row)}}) + "\n"
+                       for i, row in enumerate(x[:-1])) + '{"id": "bad", "a": "x", "b": 1, "c": 2, "d": 3}\n'
+        columns = {k: "" for k in "abcd"}
+        first = submit(s, target=forest.target, input={"data": text}, format="jsonl", output_format="parquet", keep=["*"], columns=columns)
+        j = done(s, first, rows=3000, errors=1)
+        assert j["output"] == f"batches/{first}/predictions.parquet", j
+        data = s.get(f"{JOBS}/{first}/output").body
+        assert data[:4] == data[-4:] == b"PAR1"
+        labels, p = forest.want(x[:-1])
+        if os.path.exists(ARROW) and not subprocess.run([ARROW, "-c", "import pyarrow"], capture_output=True).returncode:
+            with tempfile.NamedTemporaryFile(suffix=".parquet") as f:
+                f.write(data)
+                f.flush()
+                code = "import json, sys, pyarrow.parquet as q; print(json.dumps(q.read_table(sys.argv[1]).to_pydict()))"
+                table = json.loads(subprocess.run([ARROW, "-c", code, f.name], capture_output=True, check=True).stdout)
+            assert table["row"] == list(range(2999)) and table["output_label"] == list(labels)
+            assert np.allclose([[r[k] for k in "abc"] for r in table["output_probability"]], p, atol=1e-6)
+            assert np.allclose(np.array([table[k] for k in "abcd"]).T, x[:-1]) and table["id"][0] == "2024-01-01", table["id"][0]
+        else:
+            print("   Parquet is read by DuckDB alone: no pyarrow")
+        second = submit(s, target=forest.target, input={"artifact": j["output"]}, output_format="csv", keep=["id", "row"], columns=columns)
+        j = done(s, second, rows=2999, errors=0)
+        assert j["bytes"] == j["input_bytes"] == len(data), j
+        rows = rows_of(s, second)
+        assert [r[1] for r in rows[1:4]] == ["2024-01-01", "2024-01-02", "2024-01-03"] and rows[5][2] == "4", rows[:6]
+        check_csv(forest, rows, x, range(2999), extra=2)
+        done(s, submit(s, target=forest.target, input={"data": ""}, format="jsonl", output_format="parquet"), rows=0)
+        j = ended(s, submit(s, target=forest.target, input={"artifact": upload(s, "in/bad.parquet", b"PAR1 nonsense PAR1")}))
+        assert j["state"] == "failed" and j["reason"] and s.data not in j["reason"], j
+
+
 def main():
     with Server(env=ENV) as server:
         lab = Lab(server)
@@ -347,7 +393,7 @@ def main():
         for check in (formats, failing_rows, wrong_requests, cancel):
             check(lab, forest)
             print(check.__name__, "ok", flush=True)
-    for check in (bounds, crashes):
+    for check in (bounds, parquet, crashes):
         check()
         print(check.__name__, "ok", flush=True)
 
