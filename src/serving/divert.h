@@ -5,6 +5,8 @@
  * ones, child servers, batching) wait at their endpoint's gate and run on a serving thread; all
  * others run where they were read. */
 
+#include <stdint.h>
+
 struct call;
 
 /* Of the route rows, by how their endpoint is named. */
@@ -12,5 +14,8 @@ int divert_oip(struct call *k);     /* in is a struct oip_model_in */
 int divert_scoring(struct call *k); /* in is a struct scoring_in */
 /* For other doors: `endpoint` NULL runs here. */
 int divert_to(struct call *k, const char *endpoint);
+/* How long the call that runs on this thread waited for it, loading included; 0 where it was read.
+ */
+int64_t divert_waited_ns(void);
 
 #endif

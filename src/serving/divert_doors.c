@@ -23,6 +23,13 @@ struct diverted {
     bool chain; /* may answer what found no place */
 };
 
+/* Of the call that runs on this thread. */
+static _Thread_local int64_t waited_ns;
+
+int64_t divert_waited_ns(void) {
+    return waited_ns;
+}
+
 /* The caller's own bound, header X-Request-Timeout-Ms, may shorten the time that a request has, not
  * lengthen it. */
 static void time_limit_ms(struct ctx *c, int64_t ms) {
@@ -67,8 +74,10 @@ static void run(void *arg, int rc) {
         rc = refuse(c, gate, d->endpoint, rc);
     else
         rc = loader_warm(c, d->endpoint, false);
+    waited_ns = clock_mono_ns() - d->call.began_ns;
     if (rc == 0)
         rc = call_run(k);
+    waited_ns = 0;
     call_finish(k, rc); /* d and c are gone with it */
     log_request_id(NULL);
     gate_unref(gate);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "doors.h"
 
+#include "divert.h"
 #include "model.h"
 #include "plan.h"
 #include "quern/base/clock.h"
@@ -27,11 +28,12 @@ int door_find(struct ctx *c, const struct snapshot *s, const char *name, const s
 static void tally(const struct ctx *c, const struct entry_arm *a, const struct answer *answer,
                   int rc, size_t rows, int64_t began, int64_t now) {
     struct tally *t = &a->live->tally;
-    tally_add(t, rc < 0 ? PHASE_FAIL : PHASE_SUCCESS, now - began);
+    int64_t waited = divert_waited_ns();
+    tally_add(t, rc < 0 ? PHASE_FAIL : PHASE_SUCCESS, now - began + waited);
     atomic_store_explicit(&t->last_ms, c->now_ms, memory_order_relaxed);
     if (rc < 0 || !answer->ran_ns || !answer->model) /* no model answered */
         return;
-    tally_add(t, PHASE_QUEUE, 0);
+    tally_add(t, PHASE_QUEUE, waited);
     tally_add(t, PHASE_INPUT, answer->run_ns - began);
     tally_add(t, PHASE_INFER, answer->ran_ns - answer->run_ns);
     tally_add(t, PHASE_OUTPUT, now - answer->ran_ns);

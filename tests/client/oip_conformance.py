@@ -5,6 +5,7 @@ import json
 import os
 import struct
 import sys
+import threading
 import time
 import zlib
 
@@ -12,7 +13,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 
 import numpy as np
 
-from quern import Server
+from quern import Server, wait_until
 from wire_models import T, TYPES, deploy, echo, library, sums, walk
 
 INFER = "/v2/models/sums/infer"
@@ -280,6 +281,22 @@ def statistics(s):
     assert got["memory_usage"][0]["byte_size"] > 0, got
     assert stats("/v2/models/counted/versions/1/stats") == [got]
     assert {m["name"] for m in stats("/v2/models/stats")} >= {"counted", "sums"}
+    # Requests that wait for their turn: the time is told, and is part of the whole.
+    spec = {"target": "models:/counted/1", "limits": {"concurrency": 1, "queue": 50}}
+    assert s.request("PUT", "/api/v1/endpoints/counted", spec).status in (200, 201)
+    wait_until("the new limits", lambda: s.get("/v2/models/counted/ready").status == 200)
+    before = stats()[0]["inference_stats"]
+    body = one("X", "FP32", [1.5] * 50000)
+    threads = [threading.Thread(target=s.post, args=("/v2/models/counted/infer", body)) for _ in range(8)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    after = stats()[0]["inference_stats"]
+    grown = {k: {m: after[k][m] - before[k][m] for m in ("count", "ns")} for k in after}
+    assert grown["success"]["count"] == grown["queue"]["count"] == 8, grown
+    assert grown["queue"]["ns"] > 8 * 1000, grown
+    assert grown["success"]["ns"] >= sum(grown[k]["ns"] for k in ("queue", "compute_input", "compute_infer")), grown
     for path in ("/v2/models/counted/versions/9/stats", "/v2/models/nobody/stats"):
         assert s.get(path).status == 404, path
     print("ok statistics", flush=True)
