@@ -119,6 +119,7 @@ int divert_to(struct call *k, const char *endpoint) {
         return 1;
     if (rc == -ERR_BUSY && chain) { /* what the endpoint says for such a case needs no place */
         gate_unref(gate);
+        metric_add(METRIC_SHED, 1, endpoint, "full", NULL);
         predict_without_place();
         return 0;
     }

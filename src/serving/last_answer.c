@@ -29,13 +29,13 @@ static const char *attribute(struct ctx *c, const struct request *q, const struc
 
 /* The inputs as another arm's model takes them may differ: then they are another key. */
 static const char *key_of(struct ctx *c, const struct entry *e, const struct request *q,
-                          const struct answer *a) {
+                          const struct tensor *in, size_t nin) {
     const struct last_spec *s = e->plan->spec.last;
     if (s && s->key)
         return attribute(c, q, s->key);
-    if (!a->ninputs)
+    if (!nin)
         return NULL;
-    struct digest128 d = cache_digest(NULL, NULL, a->inputs, a->ninputs, NULL);
+    struct digest128 d = cache_digest(NULL, NULL, in, nin, NULL);
     char hex[2 * sizeof d + 1];
     hex_encode(&d, sizeof d, hex);
     return arena_strdup(c->arena, hex);
@@ -43,7 +43,7 @@ static const char *key_of(struct ctx *c, const struct entry *e, const struct req
 
 void last_answer_keep(struct ctx *c, const struct entry *e, const struct request *q,
                       const struct answer *a) {
-    const char *key = key_of(c, e, q, a);
+    const char *key = key_of(c, e, q, a->inputs, a->ninputs);
     if (!key || !a->model)
         return;
     struct kept_answer kept = {
@@ -51,10 +51,25 @@ void last_answer_keep(struct ctx *c, const struct entry *e, const struct request
     lastgood_put(e->plan->lastgood, key, q->wanted, &kept);
 }
 
-int last_answer_take(struct ctx *c, const struct entry *e, const struct request *q,
-                     struct answer *a) {
+/* An arm that found no place, or whose time was over, has not read the inputs yet. */
+static void bind_inputs(struct ctx *c, struct request *q, const struct answer *a,
+                        struct tensor **in, size_t *nin) {
+    const struct model *m = a->arm ? a->arm->model : NULL;
+    if (!m || q->bind(c, q, m, in, nin) < 0)
+        *nin = 0;
+    err_clear(c);
+}
+
+int last_answer_take(struct ctx *c, const struct entry *e, struct request *q, struct answer *a) {
     const struct last_spec *s = e->plan->spec.last;
-    const char *key = key_of(c, e, q, a);
+    const struct tensor *in = a->inputs;
+    struct tensor *bound = NULL;
+    size_t nin = a->ninputs;
+    if (!nin && !(s && s->key)) {
+        bind_inputs(c, q, a, &bound, &nin);
+        in = bound;
+    }
+    const char *key = key_of(c, e, q, in, nin);
     struct kept_answer kept;
     if (!key || !lastgood_get(e->plan->lastgood, c, key, q->wanted, q->rows,
                               s && s->max_age_ms.set ? s->max_age_ms.v : 0, &kept))

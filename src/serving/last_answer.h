@@ -9,7 +9,6 @@
 void last_answer_keep(struct ctx *c, const struct entry *e, const struct request *q,
                       const struct answer *a);
 /* -ERR_NOT_FOUND, without a message, when there is none. */
-int last_answer_take(struct ctx *c, const struct entry *e, const struct request *q,
-                     struct answer *a);
+int last_answer_take(struct ctx *c, const struct entry *e, struct request *q, struct answer *a);
 
 #endif

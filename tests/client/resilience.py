@@ -123,6 +123,13 @@ def deadlines(lab):
     assert all(t < base * 2.5 + 1.0 for _, t in late), (base, [t for _, t in late])
     assert set(late[0][0].json) == {"error"}, late[0][0].json
     assert metric(s, "quern_predictions_shed_total", endpoint="late", reason="deadline") > 0
+    # A chain answers in time what could not be run in time.
+    put(lab, "intime", {"target": f"models:/slow2/{v}", "limits": {"concurrency": 1, "queue": 50}, "degrade": [
+        {"outputs": [{"name": "Y", "datatype": "FP32", "shape": [1], "data": [-1]}], "when": ["deadline"]}]})
+    answers = together(8, lambda i: oip(s, "intime", [[i, 1]], headers={"X-Request-Timeout-Ms": str(int(base * 2500))}))
+    assert [r.status for r in answers] == [200] * 8, [r.text for r in answers]
+    constants = [r for r in answers if r.json["outputs"][0]["data"] == [-1]]
+    assert constants and all("failure=deadline" in r.headers["X-Quern-Served-By"] for r in constants)
     r, took = timed(lambda: oip(s, "late", [[1, 1]], parameters={"timeout": 2000}))  # microseconds
     assert r.status == 504 and took < base + 0.5, (r.status, took, base)
     # The endpoint's own.
@@ -297,6 +304,14 @@ def last_answers(lab):
     assert "last=?1" in by and "degraded=1" in by and f"version={v}" in by and r.json["model_version"] == str(v), by
     assert ask("carl", [0, 1]).status == 422 and ask(None, [0, 1]).status == 422
     assert ask("bert", [0, 1]).json["outputs"][0]["data"] == [1, 1]
+    # Without a key the inputs must be the same; of those that were shed as well.
+    w = counted(lab, "slow6")
+    put(lab, "same", {"target": f"models:/slow6/{w}", "limits": {"concurrency": 1, "queue": 0}, "degrade": [{"last": True}]})
+    assert oip(s, "same", [[1, 2]]).status == 200
+    answers = together(6, lambda i: oip(s, "same", [[1, 2 + i % 2]]))
+    assert all(r.json["outputs"][0]["data"] == [3 + i % 2] for i, r in enumerate(answers) if r.status == 200), [r.text for r in answers]
+    assert all(answers[i].status == 200 for i in (0, 2, 4)) and {answers[i].status for i in (1, 3, 5)} <= {200, 503}, [r.text for r in answers]
+    assert metric(s, "quern_predictions_shed_total", endpoint="same", reason="full") >= 3
     # Full: what was shed gets it as well.
     w = counted(lab, "slow5")
     put(lab, "full", {"target": f"models:/slow5/{w}", "limits": {"concurrency": 1, "queue": 0}, "degrade": [{"last": True}],
@@ -306,6 +321,54 @@ def last_answers(lab):
     assert [r.status for r in answers] == [200] * 6, [(r.status, r.text) for r in answers]
     assert any("failure=unavailable" in r.headers["X-Quern-Served-By"] for r in answers)
     assert all(r.json["outputs"][0]["data"] == [8] for r in answers)
+
+
+def changes(lab):
+    """The document and the version change under load: every answer is right, whichever of them gave it."""
+    s = lab.server
+    plain = lambda n: small_graph([helper.make_node("Mul", ["X", "k"], ["M"]), helper.make_node("ReduceSum", ["M", "axes"], ["Y"], keepdims=0)],
+                                  ROWS, (TensorProto.FLOAT, [None]))
+    versions = []
+    for k in (1, 10):
+        model = plain(k)
+        model.graph.initializer.append(onnx.numpy_helper.from_array(np.array([k], dtype=np.float32), "k"))
+        model.graph.initializer.append(onnx.numpy_helper.from_array(np.array([1], dtype=np.int64), "axes"))
+        versions.append(lab.register_file("changing", model.SerializeToString()))
+    factor = {str(v): k for v, k in zip(versions, (1, 10))}
+    extras = [{}, {"batching": {"max_rows": 8, "max_delay_us": 1000}}, {"cache": {"bytes": 65536}}, {"checks": {"inputs": [{"name": "X", "max": 1e6}]}},
+              {"limits": {"concurrency": 2, "queue": 1}}, {"degrade": [{"last": True}], "last": {"bytes": 65536}},
+              {"batching": {"max_rows": 4, "preferred": [2]}, "cache": {"bytes": 1 << 20, "ttl_ms": 5}, "checks": {"outputs": [{"name": "Y", "nan": "error"}]}}]
+    put(lab, "changing", {"target": f"models:/changing/{versions[0]}"})
+    over, wrong, seen = threading.Event(), [], {}
+
+    def ask(me):
+        i = 0
+        while not over.is_set():
+            i += 1
+            a, b = me * 100 + i % 7, i % 3
+            r = oip(s, "changing", [[a, b]] * (1 + i % 2))
+            seen[r.status] = seen.get(r.status, 0) + 1
+            if r.status == 200:
+                want = [float((a + b) * factor[r.json["model_version"]])] * (1 + i % 2)
+                if r.json["outputs"][0]["data"] != want:
+                    wrong.append((a, b, want, r.json, dict(r.headers)))
+            elif r.status != 503:
+                wrong.append((r.status, r.text))
+    threads = [threading.Thread(target=ask, args=(t,)) for t in range(6)]
+    for t in threads:
+        t.start()
+    end, n = time.monotonic() + 6, 0
+    while time.monotonic() < end:
+        r = s.request("PUT", "/api/v1/endpoints/changing", {"target": f"models:/changing/{versions[n // 3 % 2]}", **extras[n % len(extras)]})
+        assert r.status == 200, r
+        n += 1
+        time.sleep(0.04)
+    over.set()
+    for t in threads:
+        t.join()
+    assert not wrong, (len(wrong), wrong[0], seen)
+    assert seen.get(200, 0) > 200 and n > 30, (seen, n)
+    print(f"    {n} changes under {sum(seen.values())} requests: {seen}")
 
 
 def bad_specs(lab):
@@ -324,7 +387,7 @@ def bad_specs(lab):
 def main():
     with Server(env={"QUERN_ONNX_LIBRARY": LIBRARY}) as s:
         lab = Lab(s)
-        for test in (bad_specs, limits, deadlines, batches, cache, input_checks, output_checks, last_answers):
+        for test in [t for t in (bad_specs, limits, deadlines, batches, cache, input_checks, output_checks, last_answers, changes) if not sys.argv[1:] or t.__name__ in sys.argv[1:]]:
             test(lab)
             print("ok  ", test.__name__, flush=True)
 
