@@ -106,6 +106,10 @@ def limits(lab):
     answers = together(8, lambda i: s.post("/endpoints/few/invocations", {"inputs": [[i, 1]]}))
     shed = [r for r in answers if r.status == 503]
     assert len(shed) == 5 and shed[0].json["error_code"] == "TEMPORARILY_UNAVAILABLE", [(r.status, r.text) for r in answers]
+    # In TensorFlow Serving's.
+    answers = together(8, lambda i: s.post("/v1/models/few:predict", {"instances": [[i, 1]]}))
+    shed = [r for r in answers if r.status == 503]
+    assert len(shed) == 5 and set(shed[0].json) == {"error"} and int(shed[0].headers["Retry-After"]) >= 1, [(r.status, r.text) for r in answers]
     # A wider gate, without a restart; nobody is turned away.
     put(lab, "few", {"target": f"models:/slow/{v}", "limits": {"concurrency": 2, "queue": 20}})
     assert [r.status for r in together(8, lambda i: oip(s, "few", [[i, 1]]))] == [200] * 8
@@ -136,6 +140,7 @@ def deadlines(lab):
     put(lab, "late", {"target": f"models:/slow2/{v}", "limits": {"timeout_ms": 5}})
     assert oip(s, "late", [[1, 1]]).status == 504
     assert s.post("/endpoints/late/invocations", {"inputs": [[1, 1]]}).status == 504
+    assert s.post("/v1/models/late:predict", {"instances": [[1, 1]]}).status == 504
     assert oip(s, "late", [[1, 1]], headers={"X-Request-Timeout-Ms": "60000"}).status == 504, "longer than the endpoint's is no longer"
     for bad in ("0", "-1", "1.5", "soon", "99999999999"):
         r = oip(s, "late", [[1, 1]], headers={"X-Request-Timeout-Ms": bad})
@@ -238,12 +243,14 @@ def input_checks(lab):
                        ([[1, 501]], "column 'fare', row 0: 501 is above the maximum of 500.5"),
                        ([[None, 2]], "column 'age', row 0: nan is not accepted")):
         r = frame(rows)
-        assert r.status == 400 and r.json == {"error_code": "BAD_REQUEST", "message": says}, (rows, r)
+        assert r.status == 400 and r.json == {"error_code": "INVALID_PARAMETER_VALUE", "message": says}, (rows, r)
     r = frame([[1, 2, 3]], ("age", "fare", "colour"))
     assert r.status == 400 and r.json["message"] == "the model takes no column 'colour'", r
     r = oip(s, "checked", [[1, 2], [1, 600]])
     assert r.status == 400 and r.json == {"error": "column 'fare', row 1: 600 is above the maximum of 500.5"}, r
-    assert metric(s, "quern_check_violations_total", endpoint="checked", kind="above") == 3
+    r = s.post("/v1/models/checked:predict", {"instances": [[1, 2], [1, 600]]})
+    assert r.status == 400 and r.json == {"error": "column 'fare', row 1: 600 is above the maximum of 500.5"}, r
+    assert metric(s, "quern_check_violations_total", endpoint="checked", kind="above") == 4
     assert metric(s, "quern_check_violations_total", endpoint="checked", kind="unknown") == 1
     # From the signature alone: a long is whole.
     put(lab, "checked", {"target": f"models:/checked/{v}", "checks": {"signature": True}})
@@ -268,6 +275,8 @@ def output_checks(lab):
     assert oip(s, "ratio", [[1, 2]]).status == 200
     r = oip(s, "ratio", [[1, 2], [0, 1]])
     assert r.status == 422 and r.json == {"error": "output 'Y', row 1, element 0: inf is no number that can be used"}, r
+    r = s.post("/v1/models/ratio:predict", {"instances": [[0, 1]]})
+    assert r.status == 422 and "output 'Y', row 0" in r.json["error"], r
     r = s.post("/endpoints/ratio/invocations", {"inputs": [[0, 1]]})
     assert r.status == 422 and "output 'Y'" in r.json["message"], r
     put(lab, "ratio", rule(max=1, min=0.25))
