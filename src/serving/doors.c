@@ -52,11 +52,9 @@ void door_count(const struct ctx *c, const struct entry *e, const struct answer 
                          ? OUTCOME_FAILED
                          : OUTCOME_INVALID;
     int64_t now = clock_mono_ns();
-    metric_cell_add(a->outcomes[o], 1);
-    metric_cell_add(a->arm_outcomes[o], 1);
+    arm_cells_outcome(e, a, o);
     tally(c, a, answer, rc, rows, began_ns, now);
     if (rc < 0)
         return;
-    metric_cell_add(a->rows, (double)rows);
-    metric_cell_observe_of(a->seconds, (double)(now - began_ns) / 1e9, answer->id, c->now_ms);
+    arm_cells_answer(c, e, a, rows, (double)(now - began_ns) / 1e9, answer->id);
 }

@@ -284,7 +284,8 @@ int predict(struct ctx *c, const struct entry *e, struct request *q, struct answ
         last_answer_keep(c, e, q, a);
     count_arm(c, e, chosen, q, a, rc);
     if (rc == 0) {
-        struct prediction_parts parts = {.ms = c->now_ms, .context = choice.bandit ? choice.context : PREDICTION_CONTEXTS - 1};
+        struct prediction_parts parts = {
+            .ms = c->now_ms, .context = choice.bandit ? choice.context : PREDICTION_CONTEXTS - 1};
         parts.arm = a->arm ? (unsigned)a->arm->number % PREDICTION_ARMS : 0;
         prediction_id(&parts, a->id);
         policy_played(e->plan->policy, &choice);

@@ -29,8 +29,6 @@ static struct fit *fit_of(const struct bound *b, struct slot *s) {
 }
 
 static void put_arm(const struct bound *b, struct slot *s, struct entry_arm *a) {
-    static const char *const outcomes[] = {"ok", "invalid", "failed", "unavailable"};
-    const char *version = s->model ? s->model->version_text : "";
     *a = (struct entry_arm){.number = s->number,
                             .name = s->name,
                             .model = s->model,
@@ -40,12 +38,6 @@ static void put_arm(const struct bound *b, struct slot *s, struct entry_arm *a) 
                             .reason = s->reason,
                             .live = s->live,
                             .fit = fit_of(b, s)};
-    for (int k = 0; k < OUTCOME_COUNT; k++) {
-        a->outcomes[k] = metric_cell(METRIC_PREDICTIONS, b->name, version, outcomes[k]);
-        a->arm_outcomes[k] = metric_cell(METRIC_ARM_PREDICTIONS, b->name, s->name, outcomes[k]);
-    }
-    a->rows = metric_cell(METRIC_PREDICTION_ROWS, b->name, version, s->name);
-    a->seconds = metric_cell(METRIC_PREDICTION_SECONDS, b->name, version, s->name);
 }
 
 /* Ready when an arm answers; each arm's word, by name unless there is only one. */

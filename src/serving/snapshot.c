@@ -136,6 +136,7 @@ static void copy_entry(struct arena *a, struct entry *e) {
         arms[i].name = arena_strdup(a, arms[i].name);
         arms[i].state = arena_strdup(a, arms[i].state);
         arms[i].reason = arena_strdup(a, arms[i].reason);
+        arms[i].cells = ARENA_NEW(a, struct arm_cells);
         if (arms[i].model) {
             arms[i].model->refs++;
             arms[i].served_by = served_by(a, &arms[i]);

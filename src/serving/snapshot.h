@@ -8,15 +8,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "arm_cells.h"
+
 struct arena;
 struct arm_live;
 struct fit;
 struct gate;
-struct metric_cell;
 struct model;
 struct plan;
-
-enum outcome { OUTCOME_OK, OUTCOME_INVALID, OUTCOME_FAILED, OUTCOME_UNAVAILABLE, OUTCOME_COUNT };
 
 /* One arm of an endpoint. */
 struct entry_arm {
@@ -31,8 +30,7 @@ struct entry_arm {
     struct fit *fit;         /* NULL without a model or plan */
     const char *served_by;   /* "main; model=iris; version=3; reason=": the header's beginning */
     const char *served_only; /* the same with "only" */
-    struct metric_cell *outcomes[OUTCOME_COUNT], *arm_outcomes[OUTCOME_COUNT];
-    struct metric_cell *rows, *seconds;
+    struct arm_cells *cells; /* its metrics in this snapshot */
 };
 
 struct entry {
