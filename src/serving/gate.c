@@ -63,10 +63,18 @@ static bool wait_until(pthread_cond_t *cond, int64_t ns) {
 
 /* ---- gates, under the lock ---- */
 
+/* A quarter of the threads is out of any one gate's reach: a slow endpoint does not stop the rest.
+ */
+static unsigned places(const struct gate *g) {
+    unsigned most = pool.most - pool.most / 4;
+    return g->limits.concurrency < most ? g->limits.concurrency : most;
+}
+
 static size_t startable(const struct gate *g) {
-    if (g->figures.in_flight >= g->limits.concurrency)
+    unsigned most = places(g);
+    if (g->figures.in_flight >= most)
         return 0;
-    unsigned room = g->limits.concurrency - g->figures.in_flight;
+    unsigned room = most - g->figures.in_flight;
     return room < g->figures.waiting ? room : g->figures.waiting;
 }
 
@@ -385,7 +393,8 @@ struct gate_figures gate_figures(struct gate *g) {
 int gate_retry_after(struct gate *g) {
     pthread_mutex_lock(&pool.lock);
     double inside = (double)g->figures.waiting + g->figures.in_flight;
-    double seconds = inside * (double)g->figures.service_ns / 1e9 / g->limits.concurrency;
+    unsigned at_once = places(g) ? places(g) : 1;
+    double seconds = inside * (double)g->figures.service_ns / 1e9 / at_once;
     pthread_mutex_unlock(&pool.lock);
     return seconds < 1 ? 1 : seconds > 60 ? 60 : (int)seconds;
 }

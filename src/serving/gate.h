@@ -28,7 +28,8 @@ unsigned gates_threads(void);
 /* ---- gates ---- */
 
 struct gate_limits {
-    unsigned concurrency; /* calls that run at once, 1 at least */
+    unsigned concurrency; /* calls that run at once, 1 at least; of the pool's threads three
+                             quarters at most */
     unsigned queue;       /* calls that wait besides */
 };
 

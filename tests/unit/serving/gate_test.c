@@ -239,7 +239,7 @@ static void test_threads_end(void) {
     fresh(0);
     gates_stop(0);
     atomic_store(&ended, 0);
-    gates_start(16, 50);
+    gates_start(22, 50);
     struct gate *g = gate_new((struct gate_limits){16, 0});
     struct job jobs[16];
     atomic_store(&door, false);
@@ -257,6 +257,28 @@ static void test_threads_end(void) {
     CHECK_INT(gates_threads(), 0);
     gate_unref(g);
     gates_stop(0);
+}
+
+static void test_one_gate_takes_not_all(void) {
+    fresh(8);
+    struct gate *greedy = gate_new((struct gate_limits){100, 100}),
+                *other = gate_new((struct gate_limits){1, 0});
+    struct job jobs[20], one;
+    for (int i = 0; i < 20; i++) {
+        job(&jobs[i], i);
+        CHECK_INT(gate_submit(greedy, &jobs[i].call), 0);
+    }
+    CHECK(until(&running, 6));
+    clock_sleep_ms(20);
+    CHECK_INT(atomic_load(&running), 6);
+    job(&one, 99);
+    CHECK_INT(gate_submit(other, &one.call), 0);
+    CHECK(until(&running, 7));
+    atomic_store(&door, true);
+    CHECK(until(&ended, 21));
+    gates_stop(1000);
+    gate_unref(greedy);
+    gate_unref(other);
 }
 
 static void test_retry_after(void) {
@@ -348,6 +370,7 @@ int main(void) {
     RUN(test_cancel_and_set);
     RUN(test_stop);
     RUN(test_threads_end);
+    RUN(test_one_gate_takes_not_all);
     RUN(test_retry_after);
     RUN(test_all_at_once);
     return CHECK_END();
