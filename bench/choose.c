@@ -39,7 +39,8 @@ static const char *attribute(void *arg, enum attribute_from from, const char *na
 }
 
 int main(void) {
-    static const struct policy_arm arms[] = {{"a0", 80}, {"a1", 20}};
+    static const struct policy_arm arms[] = {{.name = "a0", .weight = 80},
+                                             {.name = "a1", .weight = 20}};
     struct ctx c;
     ctx_begin(&c);
     for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {

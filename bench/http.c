@@ -10,11 +10,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/timerfd.h>
 #include <time.h>
 #include <unistd.h>
 
-enum { PATIENCE_MS = 30000 };
+enum { PATIENCE_MS = 30000, SLOW_US = 50000 };
 
 struct connection {
     int fd;
@@ -36,6 +38,12 @@ struct load {
     uint32_t *samples;
     size_t samples_n, samples_cap;
     int64_t stop_at;
+    /* With a rate: */
+    int timer;
+    int64_t began;
+    uint64_t due_n;           /* requests that were sent when due or later */
+    struct connection **idle; /* those that wait for one to become due */
+    unsigned nidle;
 };
 
 static int64_t now_ns(void) {
@@ -151,8 +159,28 @@ static void flush(struct load *l, struct connection *c) {
     }
 }
 
+static int64_t due_at(const struct load *l) {
+    return l->began + (int64_t)((double)l->due_n * 1e9 / l->o->rate);
+}
+
+static void arm(struct load *l, int64_t at) {
+    struct itimerspec t = {.it_value = {.tv_sec = at / 1000000000, .tv_nsec = at % 1000000000}};
+    timerfd_settime(l->timer, TFD_TIMER_ABSTIME, &t, NULL);
+}
+
 static void begin(struct load *l, struct connection *c) {
-    bool over = (l->stop_at && now_ns() >= l->stop_at) || (l->o->count && l->sent >= l->o->count);
+    int64_t now = now_ns();
+    bool over = (l->stop_at && now >= l->stop_at) || (l->o->count && l->sent >= l->o->count);
+    if (l->o->rate > 0 && !over) {
+        int64_t due = due_at(l);
+        if (due > now) {
+            l->idle[l->nidle++] = c;
+            arm(l, due);
+            return;
+        }
+        l->due_n++;
+        now = due;
+    }
     c->out_len = over ? 0 : l->o->request(l->o->arg, c->number, c->n++, c->out, l->o->request_cap);
     c->out_sent = 0;
     if (c->out_len == 0) {
@@ -161,8 +189,20 @@ static void begin(struct load *l, struct connection *c) {
     }
     l->sent++;
     c->busy = true;
-    c->began = now_ns();
+    c->began = now;
     flush(l, c);
+}
+
+/* Sends what has become due; at the end lets the idle connections go. */
+static void pump(struct load *l) {
+    uint64_t ticks;
+    ssize_t unused = read(l->timer, &ticks, sizeof ticks);
+    (void)unused;
+    bool over = now_ns() >= l->stop_at;
+    while (l->nidle > 0 && (over || due_at(l) <= now_ns()))
+        begin(l, l->idle[--l->nidle]);
+    if (l->nidle > 0)
+        arm(l, due_at(l));
 }
 
 static void sample(struct load *l, int64_t ns) {
@@ -229,7 +269,14 @@ int load_run(const struct load_options *o, struct load_result *out) {
         epoll_ctl(l.epoll, EPOLL_CTL_ADD, c->fd, &e);
         l.open++;
     }
-    int64_t began = now_ns();
+    if (o->rate > 0) {
+        prctl(PR_SET_TIMERSLACK, 1UL);
+        l.timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+        l.idle = need(calloc(o->clients, sizeof *l.idle));
+        struct epoll_event e = {.events = EPOLLIN, .data.ptr = NULL};
+        epoll_ctl(l.epoll, EPOLL_CTL_ADD, l.timer, &e);
+    }
+    int64_t began = l.began = now_ns();
     l.stop_at = o->seconds > 0 ? began + (int64_t)(o->seconds * 1e9) : 0;
     for (unsigned i = 0; i < o->clients; i++)
         begin(&l, &l.connections[i]);
@@ -242,6 +289,10 @@ int load_run(const struct load_options *o, struct load_result *out) {
         }
         for (int i = 0; i < n; i++) {
             struct connection *c = events[i].data.ptr;
+            if (!c) {
+                pump(&l);
+                continue;
+            }
             if (c->fd >= 0 && (events[i].events & EPOLLOUT)) {
                 struct epoll_event e = {.events = EPOLLIN, .data.ptr = c};
                 epoll_ctl(l.epoll, EPOLL_CTL_MOD, c->fd, &e);
@@ -258,6 +309,8 @@ int load_run(const struct load_options *o, struct load_result *out) {
         out->p50_us = l.samples[l.samples_n / 2];
         out->p99_us = l.samples[(size_t)((double)l.samples_n * 0.99)];
         out->max_us = l.samples[l.samples_n - 1];
+        for (size_t i = l.samples_n; i > 0 && l.samples[i - 1] > SLOW_US; i--)
+            out->slow++;
     }
     for (unsigned i = 0; i < o->clients; i++) {
         free(l.connections[i].out);
@@ -265,6 +318,9 @@ int load_run(const struct load_options *o, struct load_result *out) {
     }
     free(l.connections);
     free(l.samples);
+    free(l.idle);
+    if (o->rate > 0)
+        close(l.timer);
     close(l.epoll);
     return 0;
 }

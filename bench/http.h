@@ -19,6 +19,9 @@ struct load_options {
     unsigned clients;
     double seconds; /* stop sending after this; 0: until every client stopped or count is reached */
     uint64_t count; /* most requests; 0: no bound */
+    /* Requests a second that are due whether or not the answers come (an open loop), each timed
+     * from when it was due; 0: each connection sends the next when it has its answer. */
+    double rate;
     size_t request_cap;
     load_request *request;
     load_answer *answer;
@@ -27,6 +30,7 @@ struct load_options {
 
 struct load_result {
     uint64_t requests, errors;
+    uint64_t slow; /* answers that took more than 50 ms */
     double seconds;
     double p50_us, p99_us, max_us;
 };

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The limit that libmicrohttpd sets: the same number of threads as the daemon, a fixed answer, the
  * body read and thrown away. Prints its port, ends when standard input does.
- *   bench_limit_http ANSWER-FILE [THREADS] */
+ *   bench_limit_http ANSWER-FILE [THREADS [HEADERS]]
+ * HEADERS: a file of lines "Name: value" that go with the answer besides its type. */
 #include <arpa/inet.h>
 #include <microhttpd.h>
 #include <netinet/in.h>
@@ -34,17 +35,35 @@ static enum MHD_Result handle(void *cls, struct MHD_Connection *c, const char *u
     return MHD_queue_response(c, MHD_HTTP_OK, answer);
 }
 
+/* Lines "Name: value". */
+static void add_headers(const char *path) {
+    char line[400];
+    FILE *f = fopen(path, "r");
+    while (f && fgets(line, sizeof line, f)) {
+        char *colon = strchr(line, ':');
+        line[strcspn(line, "\r\n")] = '\0';
+        if (!colon)
+            continue;
+        *colon = '\0';
+        MHD_add_response_header(answer, line, colon + 1 + strspn(colon + 1, " "));
+    }
+    if (f)
+        fclose(f);
+}
+
 int main(int argc, char **argv) {
-    static char body[1 << 20];
+    static char body[4 << 20];
     FILE *f = argc > 1 ? fopen(argv[1], "rb") : NULL;
     if (!f) {
-        fprintf(stderr, "usage: bench_limit_http ANSWER-FILE [THREADS]\n");
+        fprintf(stderr, "usage: bench_limit_http ANSWER-FILE [THREADS [HEADERS]]\n");
         return 2;
     }
     size_t n = fread(body, 1, sizeof body, f);
     fclose(f);
     answer = MHD_create_response_from_buffer(n, body, MHD_RESPMEM_PERSISTENT);
     MHD_add_response_header(answer, "Content-Type", "application/json");
+    if (argc > 3)
+        add_headers(argv[3]);
     struct sockaddr_in at = {.sin_family = AF_INET};
     at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     unsigned threads = argc > 2 ? (unsigned)atoi(argv[2]) : 2;

@@ -3,6 +3,7 @@
  *
  *   bench_load PORT CLIENTS SECONDS COUNT get PATH
  *   bench_load PORT CLIENTS SECONDS COUNT post PATH BODY-FILE
+ *   bench_load PORT CLIENTS SECONDS COUNT binary PATH BODY-FILE JSON-BYTES   (tensors behind JSON)
  *   bench_load PORT CLIENTS SECONDS COUNT create EXPERIMENT      (run ids go to standard error)
  *   bench_load PORT CLIENTS SECONDS COUNT log-metric RUNS-FILE
  *   bench_load PORT CLIENTS SECONDS COUNT log-batch RUNS-FILE POINTS
@@ -14,9 +15,10 @@
  *   bench_load PORT 1 0 0 upload PATH BYTES|/FILE
  *   bench_load PORT 1 0 0 download PATH [FILE]
  *
- * SECONDS or COUNT may be 0 for no bound; runs files hold one run id a line. A random batch has
- * doubles of all digits and times with jitter, goes to the next run, and its rounds are counted
- * from ROUND. */
+ * SECONDS or COUNT may be 0 for no bound; CLIENTS may be CLIENTS@RATE, which sends RATE requests a
+ * second whether or not the answers come, and times each from when it was due; runs files hold one
+ * run id a line. A random batch has doubles of all digits and times with jitter, goes to the next
+ * run, and its rounds are counted from ROUND. */
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -108,6 +110,21 @@ static size_t post(void *arg, unsigned client, uint64_t n, char *out, size_t cap
     (void)client, (void)n;
     struct job *j = arg;
     return load_post(out, cap, j->path, j->body, j->body_len);
+}
+
+/* JSON and, behind it, the bytes of tensors. */
+static size_t binary(void *arg, unsigned client, uint64_t n, char *out, size_t cap) {
+    (void)client, (void)n;
+    struct job *j = arg;
+    int r = snprintf(out, cap,
+                     "POST %s HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+                     "Content-Type: application/octet-stream\r\n"
+                     "Inference-Header-Content-Length: %ld\r\nContent-Length: %zu\r\n\r\n",
+                     j->path, j->number, j->body_len);
+    if (r < 0 || (size_t)r + j->body_len > cap)
+        return 0;
+    memcpy(out + r, j->body, j->body_len);
+    return (size_t)r + j->body_len;
 }
 
 static size_t create(void *arg, unsigned client, uint64_t n, char *out, size_t cap) {
@@ -366,6 +383,7 @@ int main(int argc, char **argv) {
     struct job j = {.seed = 42, .now_ms = (int64_t)t.tv_sec * 1000, .ids = stderr};
     struct load_options o = {.port = (uint16_t)atoi(argv[1]),
                              .clients = (unsigned)atoi(argv[2]),
+                             .rate = strchr(argv[2], '@') ? atof(strchr(argv[2], '@') + 1) : 0,
                              .seconds = atof(argv[3]),
                              .count = strtoull(argv[4], NULL, 10),
                              .request_cap = 4096,
@@ -384,6 +402,12 @@ int main(int argc, char **argv) {
         j.body = whole_file(second, &j.body_len);
         o.request_cap = j.body_len + 1024;
         o.request = post;
+    } else if (strcmp(kind, "binary") == 0) {
+        j.path = first;
+        j.body = whole_file(second, &j.body_len);
+        j.number = argc > 8 ? atol(argv[8]) : 0;
+        o.request_cap = j.body_len + 1024;
+        o.request = binary;
     } else if (strcmp(kind, "create") == 0) {
         j.experiment = first;
         o.request = create;
@@ -421,9 +445,9 @@ int main(int argc, char **argv) {
     if (load_run(&o, &r) < 0)
         return 1;
     printf("{\"requests\":%" PRIu64 ",\"errors\":%" PRIu64 ",\"seconds\":%.3f,\"per_second\":%.1f,"
-           "\"p50_us\":%.0f,\"p99_us\":%.0f,\"max_us\":%.0f}\n",
+           "\"p50_us\":%.0f,\"p99_us\":%.0f,\"max_us\":%.0f,\"slow\":%" PRIu64 "}\n",
            r.requests, r.errors, r.seconds, (double)r.requests / r.seconds, r.p50_us, r.p99_us,
-           r.max_us);
+           r.max_us, r.slow);
     free(j.body);
     free(j.runs);
     return r.errors > 0;

@@ -19,6 +19,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import fill  # noqa: E402
 import model  # noqa: E402
 import searches  # noqa: E402
+import serving  # noqa: E402
 
 parser = argparse.ArgumentParser()
 parser.add_argument("--quern", required=True)
@@ -31,7 +32,7 @@ parser.add_argument("--points", type=int, default=0, help="points that growth an
 o = parser.parse_args()
 o.quern, o.programs, o.data = map(os.path.abspath, (o.quern, o.programs, o.data))
 o.onnx = os.path.abspath(o.onnx) if o.onnx else ""
-NAMES = ("start", "log", "create", "bytes", "growth", "chart", "search", "filled", "traces", "upload", "predict", "steps", "big", "genuine")
+NAMES = ("start", "log", "create", "bytes", "growth", "chart", "search", "filled", "traces", "upload", "predict", "serve", "steps", "big", "genuine")
 PARTS = set(o.only.split(",")) if o.only else set(NAMES)
 if PARTS - set(NAMES):
     parser.error(f"no such part: {', '.join(sorted(PARTS - set(NAMES)))}")
@@ -70,6 +71,15 @@ def program(name, *args, **kw):
 
 def load(port, clients, seconds, count, *what):
     return program("bench_load", port, clients, seconds, count, *what)[0]
+
+
+def cpu_seconds(pid):
+    """User and system time of all threads, to the nanosecond's grain of the scheduler."""
+    ns = 0
+    for task in os.listdir(f"/proc/{pid}/task"):
+        with open(f"/proc/{pid}/task/{task}/schedstat") as f:
+            ns += int(f.read().split()[0])
+    return ns / 1e9
 
 
 class Daemon:
@@ -118,12 +128,7 @@ class Daemon:
             return next(int(line.split()[1]) for line in f if line.startswith(what)) / 1000
 
     def cpu_seconds(self):
-        """User and system time of all threads, to the nanosecond's grain of the scheduler."""
-        ns = 0
-        for task in os.listdir(f"/proc/{self.process.pid}/task"):
-            with open(f"/proc/{self.process.pid}/task/{task}/schedstat") as f:
-                ns += int(f.read().split()[0])
-        return ns / 1e9
+        return cpu_seconds(self.process.pid)
 
     def forget_peak(self):
         with open(f"/proc/{self.process.pid}/clear_refs", "w") as f:
@@ -150,11 +155,11 @@ class Daemon:
 class BareHttp:
     """libmicrohttpd with a fixed answer, on as many threads as the daemon has."""
 
-    def __init__(self, answer):
+    def __init__(self, answer, *headers):
         path = os.path.join(o.data, "answer")
         with open(path, "wb") as f:
             f.write(answer)
-        self.process = subprocess.Popen([os.path.join(o.programs, "bench_limit_http"), path, "2"],
+        self.process = subprocess.Popen([os.path.join(o.programs, "bench_limit_http"), path, "2", *headers],
                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.port = int(self.process.stdout.readline())
 
@@ -630,6 +635,10 @@ def part_predict(limits):
                 row("the same, of libmicrohttpd's fixed answer", 100 * r["per_second"] / limit["per_second"],
                     "%", goal=goal)
         row("memory with ONNX Runtime and the model", d.memory_mb("VmRSS"), "MB")
+
+
+def part_serve(limits):
+    serving.measure(sys.modules[__name__])
 
 
 def part_steps(limits):

@@ -16,12 +16,7 @@ struct grid *grid_new(struct ctx *c) {
     return g;
 }
 
-struct cell *grid_push(struct grid *g) {
-    if (g->n == g->cap) {
-        g->cap = g->cap ? g->cap * 2 : 16;
-        g->cells = mem_realloc(g->cells, g->cap * sizeof *g->cells);
-    }
-    struct cell *cell = &g->cells[g->n++];
-    *cell = (struct cell){0};
-    return cell;
+void grid_grow(struct grid *g) {
+    g->cap = g->cap ? g->cap * 2 : 16;
+    g->cells = mem_realloc(g->cells, g->cap * sizeof *g->cells);
 }

@@ -8,16 +8,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const double tens[] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
-                              1e8,  1e9,  1e10, 1e11, 1e12, 1e13, 1e14, 1e15,
-                              1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
+#include "number_fast.h"
+
+const double number_tens[23] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
+                                1e8,  1e9,  1e10, 1e11, 1e12, 1e13, 1e14, 1e15,
+                                1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
 
 /* w * 10^e, exactly rounded, or false when this path cannot promise that. Both operands of the one
  * multiplication or division are exact, so its result is the rounded true value. */
 static bool by_double(uint64_t w, int e, double *out) {
     if (w > (1ull << 53) || e < -22 || e > 22)
         return false;
-    *out = e < 0 ? (double)w / tens[-e] : (double)w * tens[e];
+    *out = e < 0 ? (double)w / number_tens[-e] : (double)w * number_tens[e];
     return true;
 }
 
@@ -29,7 +31,7 @@ static bool by_long_double(uint64_t w, int e, double *out) {
     if (w == 0 || e < -27 || e > 27)
         return false;
     int a = e < 0 ? -e : e;
-    long double power = a <= 22 ? (long double)tens[a] : high[a - 23];
+    long double power = a <= 22 ? (long double)number_tens[a] : high[a - 23];
     long double r = e < 0 ? (long double)w / power : (long double)w * power;
     uint64_t significand;
     memcpy(&significand, &r, sizeof significand);
@@ -47,6 +49,10 @@ static bool by_long_double(uint64_t w, int e, double *out) {
     return false;
 }
 #endif
+
+bool number_by_division(uint64_t w, unsigned k, double *out) {
+    return by_long_double(w, -(int)k, out);
+}
 
 static inline bool is_digit(char ch) {
     return ch >= '0' && ch <= '9';
@@ -67,6 +73,9 @@ static double by_library(const char *start, size_t n) {
 }
 
 const char *number_scan(const char *p, const char *end, struct number *out) {
+    const char *fast = number_fast(p, end, out);
+    if (fast)
+        return fast;
     const char *start = p;
     uint64_t w = 0;
     int digits = 0; /* significant ones in w */
@@ -187,8 +196,8 @@ static size_t print_digits(uint64_t m, int k, char *out) {
         m /= 10;
         k--;
     }
-    int n = 0;
-    for (uint64_t x = m; x; x /= 10)
+    int n = 1;
+    for (uint64_t x = m / 10; x; x /= 10)
         n++;
     for (int i = n - 1; i >= 0; i--, m /= 10)
         digits[i] = (char)('0' + m % 10);
@@ -260,15 +269,15 @@ size_t number_print_f32(float v, char *out) {
         0; /* of ten: 10^exponent <= a; the estimate from the power of two may be one low */
     frexp(d, &exponent);
     exponent = (int)floor((exponent - 1) * 0.30103);
-    if (exponent >= -1 ? d >= tens[exponent + 1] : d * tens[-(exponent + 1)] >= 1)
+    if (exponent >= -1 ? d >= number_tens[exponent + 1] : d * number_tens[-(exponent + 1)] >= 1)
         exponent++;
     for (int digits = 6; digits <= 10; digits++) {
         int k = digits - 1 - exponent;
         if (k > 22 || k < -22)
             break;
-        double scaled = k >= 0 ? d * tens[k] : d / tens[-k];
+        double scaled = k >= 0 ? d * number_tens[k] : d / number_tens[-k];
         uint64_t m = (uint64_t)(scaled + 0.5);
-        double back = k >= 0 ? (double)m / tens[k] : (double)m * tens[-k];
+        double back = k >= 0 ? (double)m / number_tens[k] : (double)m * number_tens[-k];
         if (back > low && back < high)
             return (size_t)(o - out) + print_digits(m, k, o);
     }

@@ -7,6 +7,7 @@
 
 #include "base64_text.h"
 #include "json_scan.h"
+#include "number_fast.h"
 #include "quern/base/arena.h"
 #include "quern/core/ctx.h"
 
@@ -97,11 +98,39 @@ static int scan_element(struct scan *s, const struct tensor *t, size_t i) {
 
 /* ---- data ---- */
 
+/* The plain floats at the beginning of an array whose '[' was read, with the commas between them;
+ * returns how many. The cursor stands behind the last one. */
+static size_t scan_plain_floats(struct scan *s, const struct tensor *t, size_t most, size_t index) {
+    const char *p = s->p;
+    size_t n = 0;
+    struct number v = {0};
+    for (; n < most; n++) {
+        const char *q = p;
+        if (n > 0 && *q++ != ',')
+            break;
+        q += *q == ' ';
+        q = number_fast(q, s->end, &v);
+        if (!q)
+            break;
+        if (t->dtype == DT_FP32)
+            ((float *)t->data)[index + n] = (float)v.value;
+        else
+            ((double *)t->data)[index + n] = v.value;
+        p = q;
+    }
+    s->p = p;
+    return n;
+}
+
 static int scan_leaves(struct scan *s, const struct tensor *t, size_t n, size_t *index,
                        const char *of) {
     int rc = scan_enter(s, '[');
     size_t seen = 0;
-    for (bool first = true; rc == 0 && (rc = scan_more(s, ']', &first)) > 0; seen++) {
+    if (rc == 0 && (t->dtype == DT_FP32 || t->dtype == DT_FP64)) {
+        seen = scan_plain_floats(s, t, n, *index);
+        *index += seen;
+    }
+    for (bool first = seen == 0; rc == 0 && (rc = scan_more(s, ']', &first)) > 0; seen++) {
         if (seen == n)
             return fail_field(s->c, ERR_INVALID, t->name,
                               "input '%s': %s holds more than the %zu elements of its shape",

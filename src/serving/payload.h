@@ -89,6 +89,13 @@ struct grid {
     int64_t shape[TENSOR_MAX_RANK];
 };
 struct grid *grid_new(struct ctx *c);
-struct cell *grid_push(struct grid *g);
+void grid_grow(struct grid *g);
+static inline struct cell *grid_push(struct grid *g) {
+    if (g->n == g->cap)
+        grid_grow(g);
+    struct cell *cell = &g->cells[g->n++];
+    *cell = (struct cell){0};
+    return cell;
+}
 
 #endif

@@ -3,6 +3,7 @@
 #include <strings.h>
 
 #include "json_scan.h"
+#include "number_fast.h"
 #include "payload.h"
 #include "quern/base/arena.h"
 #include "quern/base/str.h"
@@ -13,6 +14,13 @@
 #define LACKING_MAX ((size_t)1 << 20)
 
 /* ---- values ---- */
+
+static struct cell cell_of(const struct number *n) {
+    return n->integer ? (struct cell){.kind = CELL_INTEGER,
+                                      .magnitude = n->magnitude,
+                                      .negative = n->negative}
+                      : (struct cell){.kind = CELL_DOUBLE, .value = n->value};
+}
 
 static int scan_scalar(struct scan *s, struct cell *cell) {
     struct bytes text;
@@ -53,13 +61,30 @@ static int scan_scalar(struct scan *s, struct cell *cell) {
         rc = scan_number(s, &n);
         if (rc < 0)
             return rc;
-        if (n.integer)
-            *cell = (struct cell){
-                .kind = CELL_INTEGER, .magnitude = n.magnitude, .negative = n.negative};
-        else
-            *cell = (struct cell){.kind = CELL_DOUBLE, .value = n.value};
+        *cell = cell_of(&n);
         return 0;
     }
+}
+
+/* The plain numbers at the beginning of an array whose '[' was read, with the commas between them;
+ * returns how many. The cursor stands behind the last one. */
+static int64_t scan_plain_numbers(struct scan *s, struct grid *g) {
+    const char *p = s->p;
+    struct number v = {0};
+    int64_t n = 0;
+    for (;; n++) {
+        const char *q = p;
+        if (n > 0 && *q++ != ',')
+            break;
+        q += *q == ' ';
+        q = number_fast(q, s->end, &v);
+        if (!q)
+            break;
+        *grid_push(g) = cell_of(&v);
+        p = q;
+    }
+    s->p = p;
+    return n;
 }
 
 static int ragged(struct scan *s, const char *where) {
@@ -86,7 +111,13 @@ static int scan_value(struct scan *s, struct grid *g, size_t axis, const char *w
         return ragged(s, where);
     int64_t n = 0;
     int rc = scan_enter(s, '[');
-    for (bool first = true; rc == 0 && (rc = scan_more(s, ']', &first)) > 0; n++)
+    if (rc == 0 && (!g->rank_known || g->rank == axis + 1))
+        n = scan_plain_numbers(s, g);
+    if (n > 0) {
+        g->rank_known = true;
+        g->rank = axis + 1;
+    }
+    for (bool first = n == 0; rc == 0 && (rc = scan_more(s, ']', &first)) > 0; n++)
         rc = scan_value(s, g, axis + 1, where);
     if (rc < 0)
         return rc;

@@ -154,6 +154,71 @@ static const struct {
     {"{\"inputs\":[{\"name\":\"a\\u0000b\"}]}", "NUL"},
 };
 
+/* With much text behind them plain numbers are read another way; the words are the same. */
+static void invalid_with_more(void) {
+    char text[600];
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+        struct ctx c;
+        struct oip_request q;
+        if (strstr(bad[i].says, "byte 1: it ends")) /* it tells the byte behind the blanks */
+            continue;
+        snprintf(text, sizeof text, "%s%60s", bad[i].text, "");
+        CHECK_INT(scan(&c, text, &q), -ERR_INVALID);
+        CHECK_HAS(c.err.message, bad[i].says);
+        ctx_end(&c);
+    }
+}
+
+/* A body of many numbers, right but for one place. */
+static void long_rows(void) {
+    static const struct {
+        const char *odd; /* in the place of one number */
+        const char *says;
+    } rows[] = {
+        {"-0.5", NULL},
+        {"12345678.12345678901", NULL},
+        {"1e-3", NULL},
+        {" 7\n", NULL},
+        {"null", NULL},
+        {"01.5", "',' or ']'"},
+        {"1.", "number"},
+        {"-", "number"},
+        {"", "item"},
+        {"1.5.5", "',' or ']'"},
+        {"\"1\"", "element 57 is a string"},
+        {"1e40", "element 57 is out of the range of FP32"},
+        {"1,2", "holds more than"},
+        {"1],[2", "holds"},
+    };
+    for (size_t r = 0; r < ARRAY_LEN(rows); r++) {
+        char text[4096];
+        size_t at =
+            (size_t)snprintf(text, sizeof text, "%s",
+                             "{\"inputs\":[{\"name\":\"X\",\"datatype\":\"FP32\",\"shape\":[4,30],"
+                             "\"data\":[");
+        for (int i = 0; i < 120; i++)
+            at += (size_t)snprintf(text + at, sizeof text - at, "%s%s%s",
+                                   i == 0        ? "["
+                                   : i % 30 == 0 ? "],["
+                                                 : ",",
+                                   i % 2 ? " " : "", i == 57 ? rows[r].odd : "0.1234567");
+        snprintf(text + at, sizeof text - at, "]]}]}");
+        struct ctx c;
+        struct oip_request q;
+        int rc = scan(&c, text, &q);
+        CHECK_INT(rc, rows[r].says ? -ERR_INVALID : 0);
+        if (rc == 0 && !rows[r].says) {
+            const float *data = q.inputs[0].data;
+            float want = strtof(rows[r].odd, NULL);
+            CHECK(data[0] == 0.1234567f && data[56] == 0.1234567f && data[119] == 0.1234567f);
+            CHECK(rows[r].odd[0] == 'n' ? isnan(data[57]) : data[57] == want);
+        } else if (rows[r].says && *rows[r].says) {
+            CHECK_HAS(c.err.message, rows[r].says);
+        }
+        ctx_end(&c);
+    }
+}
+
 static void invalid(void) {
     for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
         struct ctx c;
@@ -357,6 +422,8 @@ int main(void) {
     RUN(base64);
     RUN(valid);
     RUN(invalid);
+    RUN(invalid_with_more);
+    RUN(long_rows);
     RUN(cut_short);
     RUN(deep);
     RUN(strings);
