@@ -2,7 +2,9 @@
 #include "quern/base/arena.h"
 
 #include <limits.h>
+#include <pthread.h>
 #include <stdalign.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -61,6 +63,62 @@ char *mem_strdup(const char *s) {
     return memcpy(mem_alloc(n), s, n);
 }
 
+#ifndef QUERN_ARENA_MALLOC
+/* ---- blocks at hand ---- */
+
+/* Each thread keeps a block of each of the two first sizes, zeroed: most arenas need no other. */
+static _Thread_local struct block *spare[2];
+static pthread_key_t spare_key;
+static pthread_once_t spare_once = PTHREAD_ONCE_INIT;
+
+static void spare_free(void *unused) {
+    (void)unused;
+    for (int i = 0; i < 2; i++) {
+        free(spare[i]);
+        spare[i] = NULL;
+    }
+}
+
+static void spare_init(void) {
+    pthread_key_create(&spare_key, spare_free);
+}
+
+static struct block **spare_place(size_t size) {
+    return size == BLOCK_MIN ? &spare[0] : size == 2 * BLOCK_MIN ? &spare[1] : NULL;
+}
+
+static bool spare_keep(struct block *b) {
+    struct block **place = spare_place(b->size);
+    if (!place || *place)
+        return false;
+    memset(b + 1, 0, b->used);
+    b->used = 0;
+    b->next = NULL;
+    *place = b;
+    pthread_once(&spare_once, spare_init);
+    pthread_setspecific(spare_key, spare); /* so that the thread's end frees them */
+    return true;
+}
+
+static struct block *spare_take(size_t size) {
+    struct block **place = spare_place(size);
+    struct block *b = place ? *place : NULL;
+    if (b)
+        *place = NULL;
+    return b;
+}
+#else
+static bool spare_keep(struct block *b) {
+    (void)b;
+    return false;
+}
+
+static struct block *spare_take(size_t size) {
+    (void)size;
+    return NULL;
+}
+#endif
+
 struct arena *arena_new(void) {
     struct arena *a = mem_alloc(sizeof *a);
     a->next_size = BLOCK_MIN;
@@ -79,7 +137,8 @@ void arena_free(struct arena *a) {
     struct block *b = a->blocks;
     while (b) {
         struct block *next = b->next;
-        free(b);
+        if (!spare_keep(b))
+            free(b);
         b = next;
     }
     free(a);
@@ -88,7 +147,9 @@ void arena_free(struct arena *a) {
 static struct block *block_new(struct arena *a, size_t size) {
     if (size > SIZE_MAX - sizeof(struct block))
         mem_die();
-    struct block *b = calloc(1, sizeof *b + size);
+    struct block *b = spare_take(size);
+    if (!b)
+        b = calloc(1, sizeof *b + size);
     if (!b)
         mem_die();
     b->size = size;
@@ -136,6 +197,23 @@ void *arena_alloc(struct arena *a, size_t size) {
     void *p = take(a, size ? size : 1);
     a->bytes += size;
     return p;
+}
+
+void *arena_alloc_unset(struct arena *a, size_t size) {
+    if (size <= BLOCK_MAX)
+        return arena_alloc(a, size);
+    if (size > SIZE_MAX - sizeof(struct block))
+        mem_die();
+    struct block *own = malloc(sizeof *own + size);
+    if (!own)
+        mem_die();
+    own->used = own->size = size;
+    /* Behind the current block, whose rest stays in use. */
+    struct block **at = a->blocks ? &a->blocks->next : &a->blocks;
+    own->next = *at;
+    *at = own;
+    a->bytes += size;
+    return own + 1;
 }
 
 void *arena_alloc_n(struct arena *a, size_t count, size_t size) {

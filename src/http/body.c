@@ -10,6 +10,7 @@
 /* A body on its way in: kept, streamed to an upload, or read and forgotten. */
 
 #define SWALLOW_MAX (1u << 20)     /* read of a refused body so that the connection lives on */
+#define WHOLE_BODY_MAX (8u << 20)  /* up to here the heap's block is made in one piece */
 #define ARENA_BODY_MAX (64u << 10) /* larger bodies grow on the heap as they come */
 
 bool call_has_body(const struct call *k) {
@@ -65,6 +66,9 @@ static int body_grow(struct call *k, size_t need) {
     if (need <= k->body_alloc)
         return 0;
     size_t size = k->body_alloc ? k->body_alloc * 2 : ARENA_BODY_MAX;
+    /* Pages that a client says it will fill cost nothing until it does. */
+    if (!k->body_alloc && !k->decoder && !k->chunked && k->body_length < WHOLE_BODY_MAX)
+        size = (size_t)k->body_length + 1;
     while (size < need)
         size *= 2;
     char *grown = realloc(k->body, size);

@@ -159,7 +159,7 @@ static int read_tensor(struct ctx *c, ort_value *v, struct tensor *t, struct out
     rc = ort_check(c, ort.tensor_data(v, &data), ERR_INTERNAL, "output");
     size_t bytes = t->count * dtype_size(t->dtype);
     if (rc == 0) {
-        t->data = arena_alloc(c->arena, bytes ? bytes : 1);
+        t->data = arena_alloc_unset(c->arena, bytes ? bytes : 1);
         if (bytes)
             memcpy(t->data, data, bytes);
     }

@@ -127,6 +127,10 @@ int oip_print(struct ctx *c, const struct oip_request *q, const struct oip_answe
     text_puts(&o, "]}");
     if (any_raw) {
         reply_header(c, "Inference-Header-Content-Length", arena_printf(c->arena, "%zu", o.len));
+        size_t all = 0;
+        for (size_t i = 0; i < a->n; i++)
+            all += is_raw(q, &a->outputs[i]) ? raw_size(&a->outputs[i]) : 0;
+        text_reserve(&o, all);
         for (size_t i = 0; i < a->n; i++)
             if (is_raw(q, &a->outputs[i]))
                 put_raw(&o, &a->outputs[i]);

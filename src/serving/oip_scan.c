@@ -260,7 +260,12 @@ int oip_raw(struct ctx *c, struct tensor *t, const char *raw, size_t n) {
                 return fail_field(c, ERR_INVALID, t->name,
                                   "input '%s': element %zu is byte %u; BOOL wants 0 or 1", t->name,
                                   i, (unsigned char)raw[i]);
-    t->data = arena_alloc(c->arena, n ? n : 1);
+    if ((uintptr_t)raw % dtype_size(t->dtype) == 0 &&
+        n) { /* as good as a copy, which is read only */
+        t->data = (void *)(uintptr_t)raw;
+        return 0;
+    }
+    t->data = arena_alloc_unset(c->arena, n ? n : 1);
     if (n)
         memcpy(t->data, raw, n);
     return 0;

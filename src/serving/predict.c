@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "predict.h"
 
+#include <float.h>
 #include <math.h>
 #include <string.h>
 
@@ -225,17 +226,31 @@ static void tell(struct ctx *c, const struct answer *a) {
     reply_header(c, "X-Quern-Prediction-Id", arena_strdup(c->arena, a->id));
 }
 
+/* Without a way out of the loop, so that many are looked at in one step. */
+static bool any_odd32(const float *v, size_t n) {
+    unsigned odd = 0;
+    for (size_t i = 0; i < n; i++)
+        odd |= !(fabsf(v[i]) <= FLT_MAX);
+    return odd;
+}
+
+static bool any_odd64(const double *v, size_t n) {
+    unsigned odd = 0;
+    for (size_t i = 0; i < n; i++)
+        odd |= !(fabs(v[i]) <= DBL_MAX);
+    return odd;
+}
+
 static bool any_nan(const struct answer *a) {
-    for (size_t i = 0; i < a->n; i++) {
+    bool odd = false;
+    for (size_t i = 0; i < a->n && !odd; i++) {
         const struct tensor *t = &a->outputs[i];
-        for (size_t k = 0; t->dtype == DT_FP32 && k < t->count; k++)
-            if (!isfinite(((const float *)t->data)[k]))
-                return true;
-        for (size_t k = 0; t->dtype == DT_FP64 && k < t->count; k++)
-            if (!isfinite(((const double *)t->data)[k]))
-                return true;
+        if (t->dtype == DT_FP32)
+            odd = any_odd32(t->data, t->count);
+        else if (t->dtype == DT_FP64)
+            odd = any_odd64(t->data, t->count);
     }
-    return false;
+    return odd;
 }
 
 /* The chosen arm has answered or failed; faults of the request are nobody's. */

@@ -16,12 +16,21 @@ void text_init(struct text *t, struct arena *a, size_t guess) {
 char *text_room(struct text *t, size_t more) {
     if (t->cap - t->len < more) {
         size_t cap = (t->cap + more) * 2;
-        char *data = arena_alloc(t->arena, cap);
+        char *data = arena_alloc_unset(t->arena, cap);
         memcpy(data, t->data, t->len);
         t->data = data;
         t->cap = cap;
     }
     return t->data + t->len;
+}
+
+void text_reserve(struct text *t, size_t more) {
+    if (t->cap - t->len >= more)
+        return;
+    char *data = arena_alloc_unset(t->arena, t->len + more);
+    memcpy(data, t->data, t->len);
+    t->data = data;
+    t->cap = t->len + more;
 }
 
 void text_put(struct text *t, const char *s, size_t n) {

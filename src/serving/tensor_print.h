@@ -16,6 +16,8 @@ struct text {
 };
 
 void text_init(struct text *t, struct arena *a, size_t guess);
+/* Room for so much and no more, where it is known to be all that follows. */
+void text_reserve(struct text *t, size_t more);
 char *text_room(struct text *t, size_t more); /* where `more` bytes may be written */
 void text_put(struct text *t, const char *s, size_t n);
 void text_puts(struct text *t, const char *s);

@@ -16,6 +16,8 @@ struct arena;
 struct arena *arena_new(void);
 void arena_free(struct arena *a); /* NULL is allowed */
 void *arena_alloc(struct arena *a, size_t size);
+/* The same without zeroes where it is large: for what is overwritten at once. */
+void *arena_alloc_unset(struct arena *a, size_t size);
 void *arena_alloc_n(struct arena *a, size_t count, size_t size); /* dies on overflow */
 void *arena_dup(struct arena *a, const void *data, size_t size);
 /* An array of n items in space for *cap (0 at first), with room for one more behind them, zeroed:
