@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 # Builds a release and prints what it does on this machine, beside goals and bare limits.
-#   bench/run.sh [--quick] [--points N] [--only start,log,create,bytes,growth,chart,search,filled,...]
+#   bench/run.sh [--quick] [--points N] [--only start,log,create,bytes,growth,chart,search,filled,serve,...]
 # Talks to 127.0.0.1 only; ends what it starts; needs some 4 GB below build/ meanwhile.
 set -eu
 here=$(cd "$(dirname "$0")/.." && pwd)
