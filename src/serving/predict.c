@@ -4,6 +4,7 @@
 #include <float.h>
 #include <math.h>
 #include <string.h>
+#include <time.h>
 
 #include "arm_run.h"
 #include "chance.h"
@@ -23,6 +24,7 @@
 
 #define SLOW_NS 10000000
 #define SLOW_FOR_MS 60000
+#define ANCHOR_NS 1000000
 
 static _Thread_local bool no_place;
 
@@ -119,10 +121,28 @@ static void touch(const struct ctx *c, const struct entry_arm *a) {
         atomic_store_explicit(&a->live->used_ms, c->now_ms, memory_order_relaxed);
 }
 
+/* Processor time of this thread at some moment within ANCHOR_NS before the run that is under way: a
+ * thread that others kept from its processor is not a slow model, and the clock is a system call.
+ */
+static _Thread_local struct { int64_t at_ns, cpu_ns; } anchor;
+
+static int64_t thread_cpu_ns(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+static void drop_anchor(int64_t now_ns) {
+    if (now_ns - anchor.at_ns < ANCHOR_NS)
+        return;
+    anchor.at_ns = now_ns;
+    anchor.cpu_ns = thread_cpu_ns();
+}
+
 /* A model whose work depends on what it is asked shows only then that it is slow: from here on its
  * requests leave their network thread, as those of models that are known to be slow. */
 static void see_time(const struct ctx *c, const struct entry_arm *arm, int64_t ns) {
-    if (ns > SLOW_NS && !arm->model->blocks)
+    if (ns > SLOW_NS && !arm->model->blocks && thread_cpu_ns() - anchor.cpu_ns > SLOW_NS)
         atomic_store_explicit(&arm->live->slow_until_ms, c->now_ms + SLOW_FOR_MS,
                               memory_order_relaxed);
 }
@@ -140,6 +160,7 @@ int predict_arm(struct ctx *c, const struct entry *e, const struct entry_arm *ar
     if (no_place && (m->blocks || e->plan->spec.limits || (arm->fit && arm->fit->batcher)))
         return fail(c, ERR_BUSY, "endpoint '%s' is busy, try again", e->name);
     touch(c, arm);
+    drop_anchor(q->began_ns);
     int rc = q->bind(c, q, m, &in, &nin);
     a->inputs = in;
     a->ninputs = rc == 0 ? nin : 0;
