@@ -36,6 +36,7 @@ static struct {
     pthread_mutex_t lock;
     pthread_cond_t work, clock, empty;
     unsigned most, threads, idle;
+    unsigned coming; /* threads that were made and have not looked for a call yet */
     size_t ready; /* calls that may start at once, could a thread be had */
     size_t waiting;
     int64_t idle_ns;
@@ -175,10 +176,11 @@ static void work(void *arg);
 static void demand(void) {
     if (pool.ready > 0 && pool.idle > 0)
         pthread_cond_signal(&pool.work);
-    if (pool.ready <= pool.idle || pool.threads >= pool.most)
+    if (pool.ready <= (size_t)pool.idle + pool.coming || pool.threads >= pool.most)
         return;
     struct worker *w = mem_alloc(sizeof *w);
     pool.threads++;
+    pool.coming++;
     w->thread = thread_start("serving", work, w); /* it waits for the lock that we hold */
 }
 
@@ -211,6 +213,7 @@ static void run_one(struct gate *g, struct gate_call *call) {
 static void work(void *arg) {
     struct worker *w = arg;
     pthread_mutex_lock(&pool.lock);
+    pool.coming--;
     for (bool idled = false;;) {
         struct gate *g = NULL;
         struct gate_call *call = next_call(&g);
