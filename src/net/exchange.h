@@ -12,12 +12,14 @@
 struct net_client {
     CURL *easy;
     CURLM *multi;
+    int eager; /* a local call's TCP socket, whose packets are acknowledged at once; 0: none */
 };
 
 struct exchange {
     const struct net_request *r;
     struct net_answer *out;
     const char *host; /* as messages call it */
+    struct net_client *client;
     uint64_t received;
     size_t head_bytes;
     bool begun; /* the request itself, after TCP and TLS */

@@ -22,7 +22,9 @@ static curl_socket_t open_local(void *arg, curlsocktype purpose, struct curl_soc
         x->blocked = true;
         return CURL_SOCKET_BAD;
     }
-    return socket(a->family, a->socktype | SOCK_CLOEXEC, a->protocol);
+    int fd = socket(a->family, a->socktype | SOCK_CLOEXEC, a->protocol);
+    x->client->eager = a->family == AF_INET ? fd : 0;
+    return fd;
 }
 
 enum net_fault net_local_send(struct net_client *n, const struct net_local *l,
@@ -33,7 +35,7 @@ enum net_fault net_local_send(struct net_client *n, const struct net_local *l,
                                   .body = l->body,
                                   .body_len = l->body_len,
                                   .cap = l->cap};
-    struct exchange x = {.r = &r, .out = out, .host = "the child server"};
+    struct exchange x = {.r = &r, .out = out, .host = "the child server", .client = n};
     struct buf url = {0};
     bool cancelled = false;
     long status = 0;
