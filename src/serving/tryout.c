@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tryout.h"
 
+#include <stdatomic.h>
 #include <string.h>
 
 #include "folder.h"
@@ -15,8 +16,11 @@
 #include "quern/serving/serving.h"
 #include "vetting.h"
 
+#define TRYOUTS_MAX 2
+
 static const struct serving_options *options;
 static struct dir *work;
+static atomic_int under_way;
 
 void tryout_use(const struct serving_options *o, struct dir *dir) {
     options = o;
@@ -72,23 +76,43 @@ static void clear(struct ctx *c, const struct trial *t) {
     dir_unlink(work, arena_printf(c->arena, "%s.cases", t->folder));
 }
 
+/* A child may take a minute and gigabytes: workers are left for everybody else. */
+static int enter(struct ctx *c) {
+    if (atomic_fetch_add(&under_way, 1) < TRYOUTS_MAX)
+        return 0;
+    atomic_fetch_sub(&under_way, 1);
+    return fail(c, ERR_BUSY, "%d versions are tried already; try again", TRYOUTS_MAX);
+}
+
+static void leave(void) {
+    atomic_fetch_sub(&under_way, 1);
+}
+
 int tryout_replay(struct ctx *c, const struct model_version_info *info, const char *text,
                   size_t n) {
     struct trial t = {0};
     int64_t bytes = 0;
-    int rc = unpack(c, info, text, n, &t);
+    int rc = enter(c);
+    if (rc < 0)
+        return rc;
+    rc = unpack(c, info, text, n, &t);
     if (rc == 0)
         rc = vet(c, options->self_exe, t.model, t.cases, &bytes);
     clear(c, &t);
+    leave();
     return rc;
 }
 
 int tryout_record(struct ctx *c, const struct model_version_info *info, const char *text, size_t n,
                   const char **document) {
     struct trial t = {0};
-    int rc = unpack(c, info, text, n, &t);
+    int rc = enter(c);
+    if (rc < 0)
+        return rc;
+    rc = unpack(c, info, text, n, &t);
     if (rc == 0)
         rc = vet_record(c, options->self_exe, t.model, t.cases, document);
     clear(c, &t);
+    leave();
     return rc;
 }

@@ -35,7 +35,7 @@ DOORS = [
     (r"pcre2\.h", {"db"}),
     (r"yaml\.h", {"pipeline", "serving", "transfer", "app"}),  # definitions, MLmodel, mlruns
     (r"curl/.*", {"net", "app"}),
-    (r"zlib\.h", {"http", "trace"}),
+    (r"zlib\.h", {"http", "serving", "trace"}),
     (r"zstd\.h", {"http", "prediction"}),
     (r"dlfcn\.h", {"onnx", "duck", "http"}),
     # Trees travel through shapes (T_JSON), so those above json may look into them.
