@@ -10,6 +10,7 @@
 #include <time.h>
 
 #include "canary_end.h"
+#include "model.h"
 #include "plan.h"
 #include "quern/base/arena.h"
 #include "quern/base/clock.h"
@@ -39,6 +40,7 @@ struct seen {
     const char *name;
     struct policy *policy; /* a reference is ours */
     uint32_t ready;        /* bit per arm that answers */
+    int64_t version;       /* that the canary's arm serves; 0: none in memory */
     struct track *track;
     struct rollout_rows rows;
     bool news;
@@ -65,6 +67,9 @@ static void look(struct ctx *c, struct round *r) {
         x->policy = policy_ref(e->plan->policy);
         for (size_t k = 0; k < e->narms && k < 32; k++)
             x->ready |= e->arms[k].model || e->arms[k].idle ? 1u << k : 0;
+        const struct canary *y = policy_canary(x->policy);
+        if (y && y->arm < e->narms && e->arms[y->arm].model)
+            x->version = e->arms[y->arm].model->version;
     }
     snapshot_leave();
 }
@@ -148,6 +153,15 @@ static void step(struct ctx *c, const struct seen *x, struct canary_run *run) {
         live_run_set(live, run);
         return;
     }
+    if (x->version && run->version && x->version != run->version) {
+        log_info("endpoint.canary",
+                 "endpoint %s, arm %s serves version %" PRId64 ": it begins anew", x->name,
+                 policy_arm_name(x->policy, y->arm), x->version);
+        run->step = 0;
+        run->since_ms = 0;
+    }
+    if (x->version)
+        run->version = x->version;
     if (!run->since_ms)
         begin_step(x->policy, run, c->now_ms);
     decide(x, run, c->now_ms, &d);

@@ -40,6 +40,7 @@ struct canary_run {
     enum canary_phase phase;
     size_t step;
     int64_t since_ms; /* when the step began; 0: not yet, its arm is not ready */
+    int64_t version;  /* of the model that the arm serves; 0: not known. In memory only */
     char reason[256];
     struct arm_sample arm, baseline; /* counts when the step began */
 };
