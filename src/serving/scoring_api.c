@@ -2,6 +2,7 @@
 /* MLflow's scoring protocol. */
 #include <string.h>
 
+#include "base64_text.h"
 #include "doors.h"
 #include "model.h"
 #include "params.h"
@@ -11,6 +12,7 @@
 #include "quern/base/clock.h"
 #include "quern/core/ctx.h"
 #include "sagemaker.h"
+#include "signature.h"
 #include "tensor_print.h"
 
 SHAPE(shape_scoring_query, "ScoringQuery", struct scoring_in,
@@ -130,13 +132,34 @@ static int bind_params(struct ctx *c, struct scoring_call *call, const struct mo
     return 0;
 }
 
+/* Columns of type binary come as base64, as MLflow's server reads them. */
+static int unpack_binary(struct ctx *c, const struct model *m, struct tensor *in, size_t nin) {
+    for (size_t i = 0; m->columns && i < m->nfeatures; i++) {
+        if (strcmp(m->columns[i].type, "binary") != 0)
+            continue;
+        for (size_t k = 0; k < nin; k++) {
+            struct bytes *items = in[k].data;
+            if (in[k].dtype != DT_BYTES || (nin > 1 && strcmp(in[k].name, m->columns[i].name) != 0))
+                continue;
+            for (size_t r = 0; r < in[k].count; r++)
+                if (base64_bytes(c->arena, items[r], &items[r]) < 0)
+                    return fail_field(c, ERR_BAD_REQUEST, m->columns[i].name,
+                                      "column '%s', row %zu is no base64, as binary columns are",
+                                      m->columns[i].name, r);
+        }
+    }
+    return 0;
+}
+
 static int bind(struct ctx *c, struct request *q, const struct model *m, struct tensor **in,
                 size_t *nin) {
     struct scoring_call *call = (struct scoring_call *)q;
     struct model_inputs inputs = {m->inputs, m->ninputs, m->features, m->nfeatures};
     *nin = m->ninputs;
     int rc = bind_params(c, call, m);
-    return rc < 0 ? rc : payload_bind(c, &call->p, &inputs, in);
+    if (rc == 0)
+        rc = payload_bind(c, &call->p, &inputs, in);
+    return rc == 0 ? unpack_binary(c, m, *in, *nin) : rc;
 }
 
 /* Text of the first row's value of a column. */
