@@ -57,6 +57,8 @@ int arm_list(struct ctx *c, int64_t project, const char *endpoint, struct arm **
 int arm_list_all(struct ctx *c, struct arm **out, size_t *n); /* living ones of every project */
 int arm_store_put(struct ctx *c, const struct arm *a);
 int arm_store_used(struct ctx *c, const struct arm *a, int64_t used_ms);
+/* Whether some arm's model passed the trial of that text; *bytes is what it grew by. */
+int arm_store_vetted(struct ctx *c, const char *vetted, int64_t *bytes, bool *found);
 int arm_store_reset(struct ctx *c); /* after a start: nothing is in memory */
 
 #endif

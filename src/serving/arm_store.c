@@ -91,6 +91,19 @@ int arm_store_used(struct ctx *c, const struct arm *a, int64_t used_ms) {
                    "iissi", used_ms, a->project, a->endpoint, a->name, used_ms);
 }
 
+int arm_store_vetted(struct ctx *c, const char *vetted, int64_t *bytes, bool *found) {
+    struct stmt *st =
+        db_query(c, "SELECT bytes FROM endpoint_arm WHERE vetted = ? LIMIT 1", "s", vetted);
+    int rc = stmt_next(st);
+    *found = rc > 0;
+    if (rc > 0) {
+        *bytes = stmt_i64(st, 0);
+        stmt_end(st);
+        rc = 0;
+    }
+    return rc;
+}
+
 int arm_store_reset(struct ctx *c) {
     return db_exec(
         c, "UPDATE endpoint_arm SET state = 'pending' WHERE state IN ('ready', 'loading')", "");

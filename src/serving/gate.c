@@ -37,7 +37,7 @@ static struct {
     pthread_cond_t work, clock, empty;
     unsigned most, threads, idle;
     unsigned coming; /* threads that were made and have not looked for a call yet */
-    size_t ready; /* calls that may start at once, could a thread be had */
+    size_t ready;    /* calls that may start at once, could a thread be had */
     size_t waiting;
     int64_t idle_ns;
     bool open, stopping;

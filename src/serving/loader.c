@@ -35,6 +35,8 @@
 #include "want.h"
 
 #define RECHECK_MS 30000 /* for what failed for a passing reason */
+#define AGAIN_MS 10000   /* at the earliest */
+#define OVER_MS 1000     /* while models that were used just now take too much */
 #define RECLAIM_MS 100   /* while a prediction still holds what was replaced */
 #define WATCH_MS 50      /* at most, between looks at predictions under way */
 #define RECENT_MS                                                                                  \
@@ -50,6 +52,7 @@ static struct {
     bool woken, stopping;
     atomic_bool unwatched;
     bool settled;
+    bool over; /* models take more than they may: some were used just now */
     uint64_t came; /* how often an arm came to a model */
 } loader = {.lock = PTHREAD_MUTEX_INITIALIZER, .wake = PTHREAD_COND_INITIALIZER};
 
@@ -140,7 +143,7 @@ static void put_in_place(struct slot *s, struct model *m, const char *reason) {
     s->idle = s->wanted = false;
     s->tried_revision = -1;
     slot_say(s, "ready", reason);
-    slots_evict(loader.o.memory, clock_wall_ms(), s);
+    slots_evict(loader.o.memory, clock_wall_ms(), s, &loader.over);
     publish();
     loader.came++;
     retry_graphs(true);
@@ -208,8 +211,11 @@ static void finish(struct load *l, const struct rows *r) {
     if (l->code) {
         if (!s->model)
             l->model = NULL; /* taken */
-        if (l->code == ERR_BUSY || l->code == ERR_DISK_FULL || l->code == ERR_INTERNAL)
+        if (l->code == ERR_BUSY || l->code == ERR_DISK_FULL || l->code == ERR_INTERNAL) {
             s->tried_revision = -1; /* a passing reason: tried again at the next check */
+            s->again_ms = clock_mono_ms() + AGAIN_MS;
+            s->again_revision = l->a.revision;
+        }
         refuse(l, s, what_failed(l), l->why, m);
         retry_graphs(false);
         return;
@@ -295,6 +301,8 @@ static void reconcile_one(const struct arm *a) {
     struct slot *s = slot_of(bound_of(a->project, a->endpoint), a->name);
     if (s->busy || s->parked)
         return; /* looked at again when that load has ended */
+    if (s->again_ms > clock_mono_ms() && s->again_revision == a->revision)
+        return;
     struct load *l = load_new(a);
     if (!reconcile_load(l, s))
         load_free(l);
@@ -507,12 +515,13 @@ static bool wait_ms(int64_t ms) {
 }
 
 static void wait_for_work(void) {
-    int64_t until = clock_mono_ms() + RECHECK_MS;
+    int64_t rest = loader.over ? OVER_MS : RECHECK_MS;
+    int64_t until = clock_mono_ms() + rest;
     while (!stopping() && clock_mono_ms() < until)
-        if (wait_ms(snapshot_reclaim() ? RECLAIM_MS : RECHECK_MS))
+        if (wait_ms(snapshot_reclaim() ? RECLAIM_MS : rest))
             return;
     store_used();
-    if (slots_evict(loader.o.memory, clock_wall_ms(), NULL))
+    if (slots_evict(loader.o.memory, clock_wall_ms(), NULL, &loader.over))
         publish();
 }
 

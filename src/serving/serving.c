@@ -15,6 +15,7 @@
 #include "quern/prediction/prediction.h"
 #include "replay_model.h"
 #include "rollout_control.h"
+#include "shadow.h"
 #include "slot.h"
 
 #define THREAD_IDLE_MS 30000
@@ -50,10 +51,16 @@ int serving_start(const struct serving_options *o, struct buf *error) {
                                            .pyfunc = o->pyfunc_command};
     if (children_start(&children, error) < 0)
         return -1;
+    if (shadows_start() < 0) {
+        buf_puts(error, "no thread for shadows");
+        children_stop();
+        return -1;
+    }
     int rc = loader_start(o, error);
     if (rc == 0 && (rc = batches_start(o, error)) < 0)
         loader_stop();
     if (rc < 0) {
+        shadows_stop();
         children_stop();
         return rc;
     }
@@ -75,6 +82,7 @@ void serving_cease(void) {
 void serving_stop(void) {
     serving_cease();
     batches_stop();
+    shadows_stop();
     rollout_control_stop();
     loader_stop();
     children_stop();

@@ -2,8 +2,11 @@
 #include "shadow.h"
 
 #include <math.h>
+#include <semaphore.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "gate.h"
 #include "model.h"
@@ -11,6 +14,7 @@
 #include "quern/base/arena.h"
 #include "quern/base/clock.h"
 #include "quern/base/str.h"
+#include "quern/base/thread.h"
 #include "quern/core/ctx.h"
 #include "quern/metric/metric.h"
 #include "quern/prediction/prediction.h"
@@ -19,12 +23,14 @@
 #include "snapshot.h"
 #include "tensor_pack.h"
 
+#define GATHER_MS 2                    /* between looks at the list while copies come */
 #define SHADOW_BYTES ((size_t)4 << 20) /* of one copy */
 
 /* One copy on its way, in one block: the inputs for the shadow and what was answered. */
 struct shadow {
+    struct shadow *next;
     struct gate_call call;
-    struct gate *gate; /* one reference is ours */
+    struct gate *gate; /* one reference is ours; NULL: on the list */
     int64_t project;
     char endpoint[160], arm[65], id[PREDICTION_ID_SIZE];
     char *key, *inputs, *outputs; /* in the block; key NULL: none */
@@ -136,16 +142,121 @@ static void run(void *arg, int rc) {
         count(s->endpoint, s->arm, "dropped");
     snapshot_leave();
     ctx_end(&c);
-    gate_unref(s->gate);
+    if (s->gate)
+        gate_unref(s->gate);
     free(s);
+}
+
+/* ---- the list and its thread ---- */
+
+static struct {
+    _Atomic(struct shadow *) first; /* the newest */
+    atomic_uint waiting;
+    atomic_bool asleep, stopping;
+    sem_t wake;
+    struct thread *thread;
+} shadows;
+
+static void push(struct shadow *s) {
+    s->next = atomic_load_explicit(&shadows.first, memory_order_relaxed);
+    while (!atomic_compare_exchange_weak(&shadows.first, &s->next, s))
+        ;
+    if (atomic_load(&shadows.asleep) && atomic_exchange(&shadows.asleep, false))
+        sem_post(&shadows.wake);
+}
+
+static struct shadow *take_all(void) {
+    struct shadow *newest = atomic_exchange(&shadows.first, NULL), *oldest = NULL;
+    while (newest) { /* in the order of their coming */
+        struct shadow *s = newest;
+        newest = s->next;
+        s->next = oldest;
+        oldest = s;
+    }
+    return oldest;
+}
+
+/* Sleeps when the list is empty; whoever puts something there afterwards wakes it, once. */
+static void wait_for_shadows(void) {
+    atomic_store(&shadows.asleep, true);
+    if (atomic_load(&shadows.first) || atomic_load(&shadows.stopping)) {
+        if (atomic_exchange(&shadows.asleep, false))
+            return;
+        /* Somebody is about to post. */
+    }
+    while (sem_wait(&shadows.wake) < 0)
+        ;
+}
+
+static void run_shadows(void *arg) {
+    (void)arg;
+    /* Of this thread alone. Not lower still: it shares a runtime's locks with those who answer. */
+    (void)setpriority(PRIO_PROCESS, 0, 10);
+    while (!atomic_load(&shadows.stopping)) {
+        struct shadow *s = take_all();
+        if (!s) {
+            wait_for_shadows();
+            continue;
+        }
+        while (s) {
+            struct shadow *next = s->next;
+            run(s, atomic_load(&shadows.stopping) ? -ERR_BUSY : 0);
+            atomic_fetch_sub(&shadows.waiting, 1);
+            s = next;
+        }
+        clock_sleep_ms(GATHER_MS);
+    }
+    for (struct shadow *s = take_all(), *next; s; s = next) {
+        next = s->next;
+        run(s, -ERR_BUSY);
+    }
+}
+
+int shadows_start(void) {
+    atomic_store(&shadows.stopping, false);
+    atomic_store(&shadows.waiting, 0);
+    sem_init(&shadows.wake, 0, 0);
+    shadows.thread = thread_start("shadow", run_shadows, NULL);
+    return shadows.thread ? 0 : -1;
+}
+
+void shadows_stop(void) {
+    if (!shadows.thread)
+        return;
+    atomic_store(&shadows.stopping, true);
+    sem_post(&shadows.wake);
+    thread_join(shadows.thread);
+    shadows.thread = NULL;
+    sem_destroy(&shadows.wake);
+}
+
+/* ---- sending ---- */
+
+static bool room_for(const struct entry *e, const struct entry_arm *arm) {
+    if (arm->model->blocks)
+        return gate_figures(e->shadow_gate).waiting < SHADOW_QUEUE;
+    return atomic_load_explicit(&shadows.waiting, memory_order_relaxed) < SHADOW_WAITING;
+}
+
+static int hand_over(struct shadow *s, const struct entry *e, const struct entry_arm *arm) {
+    if (!arm->model->blocks) {
+        atomic_fetch_add(&shadows.waiting, 1);
+        push(s);
+        return 0;
+    }
+    s->gate = e->shadow_gate;
+    gate_ref(s->gate);
+    int rc = gate_submit(s->gate, &s->call);
+    if (rc < 0)
+        gate_unref(s->gate);
+    return rc;
 }
 
 void shadow_send(struct ctx *c, const struct entry *e, const struct entry_arm *arm,
                  struct request *q, const struct answer *a) {
     struct tensor *in = NULL;
     size_t nin = 0;
-    bool room = gate_figures(e->shadow_gate).waiting < SHADOW_QUEUE;
-    if (!arm->model || !room || q->bind(c, q, arm->model, &in, &nin) < 0) {
+    if (!arm->model || !room_for(e, arm) || q->bind(c, q, arm->model, &in, &nin) < 0) {
         err_clear(c); /* inputs that this model does not take are its own affair */
         count(e->name, arm->name, "dropped");
         return;
@@ -158,7 +269,6 @@ void shadow_send(struct ctx *c, const struct entry *e, const struct entry_arm *a
     }
     struct shadow *s = mem_alloc(sizeof *s + key + ins + outs);
     s->call = (struct gate_call){.run = run, .arg = s};
-    s->gate = e->shadow_gate;
     s->project = c->project;
     s->kept = a->kept;
     s->inputs = s->block;
@@ -170,10 +280,8 @@ void shadow_send(struct ctx *c, const struct entry *e, const struct entry_arm *a
     str_copy(s->id, sizeof s->id, a->id);
     tensor_pack(in, nin, s->inputs);
     tensor_pack(a->outputs, a->n, s->outputs);
-    gate_ref(s->gate);
-    if (gate_submit(s->gate, &s->call) < 0) {
+    if (hand_over(s, e, arm) < 0) {
         count(e->name, arm->name, "dropped");
-        gate_unref(s->gate);
         free(s);
     }
 }

@@ -33,7 +33,9 @@ struct slot {
     struct fit *fit;       /* of the plan and the model; made when they are published */
     char *state, *reason;
     int64_t tried_revision, tried_version; /* what was refused; not tried again */
-    int64_t stored_used_ms;                /* what its row says of live->used_ms */
+    int64_t again_revision;
+    int64_t again_ms;       /* monotonic: not tried before, when the reason was a passing one */
+    int64_t stored_used_ms; /* what its row says of live->used_ms */
 };
 
 /* An endpoint. */
@@ -70,7 +72,8 @@ void slots_threads(unsigned n);
 /* Makes a snapshot of it all the current one. */
 void slots_publish(bool settled);
 /* Takes models that were not used for longest out of memory until the rest fits; true when one
- * went. Pinned ones, busy ones, those used within the last second and `keep` (NULL: none) stay. */
-bool slots_evict(int64_t budget, int64_t now_ms, const struct slot *keep);
+ * went. *over, when not NULL: what had to stay does not fit. Pinned ones, busy ones, those used
+ * within the last second and `keep` (NULL: none) stay. */
+bool slots_evict(int64_t budget, int64_t now_ms, const struct slot *keep, bool *over);
 
 #endif

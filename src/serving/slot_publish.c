@@ -109,7 +109,7 @@ static bool may_go(const struct slot *s) {
     return s->model && !s->pinned && !s->busy;
 }
 
-bool slots_evict(int64_t budget, int64_t now_ms, const struct slot *keep) {
+bool slots_evict(int64_t budget, int64_t now_ms, const struct slot *keep, bool *over) {
     struct map *shares = map_new();
     struct bound *b;
     int64_t total = 0;
@@ -142,6 +142,8 @@ bool slots_evict(int64_t budget, int64_t now_ms, const struct slot *keep) {
     }
     free(slots);
     map_free(shares, NULL);
+    if (over)
+        *over = total > budget;
     metric_set(METRIC_MODEL_BYTES, (double)total, NULL, NULL, NULL);
     return went;
 }

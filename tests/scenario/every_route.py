@@ -49,7 +49,7 @@ def dialect_holds(path, answer):
         return isinstance(body["detail"], list)  # as MLflow's other web framework answers
     if "/mlflow" in path:
         return set(body) >= {"error_code", "message"}
-    if path.startswith("/v2"):
+    if path.startswith(("/v2", "/v1/models")):
         return set(body) == {"error"}
     return "error_code" in body or {"type", "title", "status"} <= set(body)
 
