@@ -8,6 +8,9 @@
 #include "quern/core/ctx.h"
 #include "quern/json/json_out.h"
 #include "spec.h"
+#include "tensor_rows.h"
+
+#define CONSTANT_BYTES ((size_t)128 << 20) /* as the outputs of a model's run */
 
 static const char *const names[] = {[FAILURE_NONE] = "none",
                                     [FAILURE_UNAVAILABLE] = "unavailable",
@@ -98,8 +101,25 @@ int degrade_make(struct ctx *c, const struct degrade_spec *spec, size_t place,
                          : 0;
 }
 
-void degrade_constant(struct ctx *c, const struct degrade_step *s, size_t rows, struct tensor **out,
-                      size_t *n) {
+/* Rows are what a shape says, and one without elements says it for nothing. */
+static int check_room(struct ctx *c, const struct degrade_step *s, size_t rows) {
+    size_t room = CONSTANT_BYTES;
+    for (size_t i = 0; i < s->noutputs; i++) {
+        size_t bytes = tensor_bytes(&s->outputs[i], 1);
+        if (rows > room / (bytes ? bytes : 1))
+            return fail(c, ERR_TOO_LARGE,
+                        "a constant answer to %zu rows would be larger than %zu MiB", rows,
+                        CONSTANT_BYTES >> 20);
+        room -= rows * bytes;
+    }
+    return 0;
+}
+
+int degrade_constant(struct ctx *c, const struct degrade_step *s, size_t rows, struct tensor **out,
+                     size_t *n) {
+    int rc = check_room(c, s, rows);
+    if (rc < 0)
+        return rc;
     struct tensor *t = ARENA_ARRAY(c->arena, struct tensor, s->noutputs);
     for (size_t i = 0; i < s->noutputs; i++) {
         const struct tensor *one = &s->outputs[i];
@@ -108,9 +128,10 @@ void degrade_constant(struct ctx *c, const struct degrade_step *s, size_t rows, 
         t[i].shape[0] = (int64_t)rows;
         t[i].count = one->count * rows;
         t[i].data = arena_alloc_n(c->arena, t[i].count ? t[i].count : 1, dtype_size(one->dtype));
-        for (size_t r = 0; r < rows; r++)
+        for (size_t r = 0; r < rows && bytes; r++)
             memcpy((char *)t[i].data + r * bytes, one->data, bytes);
     }
     *out = t;
     *n = s->noutputs;
+    return 0;
 }

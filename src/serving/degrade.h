@@ -37,8 +37,8 @@ int degrade_make(struct ctx *c, const struct degrade_spec *spec, size_t place,
 /* The outputs of a constant answer from their JSON text; fails naming `field`. */
 int degrade_constant_read(struct ctx *c, const char *outputs, const char *field,
                           struct degrade_step *out);
-/* A constant answer for so many rows, in c's arena. */
-void degrade_constant(struct ctx *c, const struct degrade_step *s, size_t rows, struct tensor **out,
-                      size_t *n);
+/* A constant answer for so many rows, in c's arena. ERR_TOO_LARGE above 128 MiB. */
+int degrade_constant(struct ctx *c, const struct degrade_step *s, size_t rows, struct tensor **out,
+                     size_t *n);
 
 #endif

@@ -181,11 +181,11 @@ static bool in_chain(const struct plan *p, enum failure f) {
     return false;
 }
 
-static void answer_constant(struct ctx *c, const struct degrade_step *s, const struct request *q,
-                            struct answer *a) {
-    degrade_constant(c, s, q->rows ? q->rows : 1, &a->outputs, &a->n);
+static int answer_constant(struct ctx *c, const struct degrade_step *s, const struct request *q,
+                           struct answer *a) {
     a->model = NULL;
     a->version = "constant";
+    return degrade_constant(c, s, q->rows ? q->rows : 1, &a->outputs, &a->n);
 }
 
 int predict_step(struct ctx *c, const struct entry *e, const struct degrade_step *s,
@@ -203,8 +203,7 @@ int predict_step(struct ctx *c, const struct entry *e, const struct degrade_step
         return last_answer_take(c, e, q, a);
     if (!s->outputs)
         return -ERR_NOT_READY;
-    answer_constant(c, s, q, a);
-    return 0;
+    return answer_constant(c, s, q, a);
 }
 
 /* Down the chain; when nothing answers the first failure is the one that is told. */
@@ -305,7 +304,7 @@ int predict(struct ctx *c, const struct entry *e, struct request *q, struct answ
         return rc;
     const struct entry_arm *chosen = a->arm;
     if (choice.constant)
-        answer_constant(c, &e->plan->holdout, q, a);
+        rc = answer_constant(c, &e->plan->holdout, q, a);
     else
         rc = predict_arm(c, e, a->arm, q, a);
     if (rc < 0 && e->plan->ndegrade) {

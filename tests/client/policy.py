@@ -88,6 +88,13 @@ def holdout(lab):
     r = lab.server.request("PUT", "/api/v1/endpoints/held", {"target": two(lab, "held")[0]["target"],
                                                              "holdout": {"percent": 30, "outputs": [{"name": "Y"}]}})
     assert r.status == 400 and "holdout" in r.body.decode(), r
+    # Rows without elements cost the caller nothing: there is no answer to more of them than memory is meant for.
+    wide = [{"name": "Y", "datatype": "FP32", "shape": [1, 50000], "data": [0] * 50000}]
+    put(lab, "wide", {"target": two(lab, "wide")[0]["target"], "holdout": {"percent": 100, "outputs": wide}})
+    empty = {"inputs": [{"name": "X", "datatype": "FP32", "shape": [1 << 20, 0], "data": []}]}
+    r = s.request("POST", "/v2/models/wide/infer", empty)
+    assert r.status == 413 and "rows" in r.body.decode(), r
+    assert len(ask(s, "wide", 2).json["outputs"][0]["data"]) == 100000
 
 
 def shadows(lab):
