@@ -7,6 +7,7 @@
 #include "fit.h"
 #include "model.h"
 #include "plan.h"
+#include "quern/base/arena.h"
 #include "quern/base/clock.h"
 #include "quern/core/ctx.h"
 #include "quern/metric/metric.h"
@@ -51,14 +52,21 @@ static int check_answer(struct ctx *c, const struct entry *e, const struct fit *
     return rc;
 }
 
+/* What answers: the same files give other answers to another command. */
+static struct digest128 digest(struct ctx *c, const struct model *m, const struct request *q,
+                               const struct tensor *in, size_t nin) {
+    const char *version = *m->made_of ? arena_printf(c->arena, "%s %s", m->version_text, m->made_of)
+                                      : m->version_text;
+    return cache_digest(m->sha256, version, in, nin, q->wanted);
+}
+
 /* What is kept has passed the checks: a hit needs none. */
 static int run_cached(struct ctx *c, const struct entry *e, const struct entry_arm *arm,
                       const struct request *q, const struct tensor *in, size_t nin,
                       struct answer *a) {
     const struct fit *f = arm->fit;
-    const struct model *m = arm->model;
     int64_t began = clock_mono_ns();
-    struct digest128 key = cache_digest(m->sha256, m->version_text, in, nin, q->wanted);
+    struct digest128 key = digest(c, arm->model, q, in, nin);
     bool hit = cache_get(f->plan->cache, c, key, &a->outputs, &a->n);
     metric_cell_add(hit ? f->hits : f->misses, 1);
     tally_add(&f->live->tally, hit ? PHASE_CACHE_HIT : PHASE_CACHE_MISS, clock_mono_ns() - began);

@@ -5,10 +5,13 @@
 #include <string.h>
 
 #include "cache.h"
+#include "checks.h"
 #include "endpoint.h"
 #include "lastgood.h"
 #include "quern/base/arena.h"
+#include "quern/base/buf.h"
 #include "quern/core/ctx.h"
+#include "quern/json/json_out.h"
 #include "quern/rollout/policy.h"
 
 static int make_degrade(struct ctx *own, struct plan *p) {
@@ -78,10 +81,24 @@ static bool same_last(const struct last_spec *a, const struct last_spec *b) {
            same_text(x->parameter, y->parameter) && same_text(x->field, y->field);
 }
 
+/* A kept answer is not checked again: it passed the checks of its time. */
+static bool same_checks(const struct checks_spec *a, const struct checks_spec *b) {
+    struct buf x = {0}, y = {0};
+    if (!a || !b)
+        return a == b;
+    json_encode(&x, &shape_checks_spec, a);
+    json_encode(&y, &shape_checks_spec, b);
+    bool same = x.len == y.len && memcmp(x.data, y.data, x.len) == 0;
+    buf_free(&x);
+    buf_free(&y);
+    return same;
+}
+
 void plan_keep(struct plan *p, const struct plan *before) {
     const struct endpoint_spec *s = &p->spec;
     if (s->cache)
-        p->cache = before && same_cache(s->cache, before->spec.cache)
+        p->cache = before && same_cache(s->cache, before->spec.cache) &&
+                           same_checks(s->checks, before->spec.checks)
                        ? cache_ref(before->cache)
                        : cache_new((size_t)s->cache->bytes.v, s->cache->ttl_ms.v);
     if (!chain_remembers(p))
