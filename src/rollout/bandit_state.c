@@ -74,7 +74,7 @@ struct bandit *bandit_heir(struct bandit *old, const struct bandit_config *confi
     struct bandit *b = bandit_new(config, names);
     unsigned contexts = old->contexts && b->contexts ? bandit_contexts(old) : 1;
     for (unsigned x = 0; x < contexts; x++)
-        for (unsigned i = 0; i < config->arms; i++) {
+        for (unsigned i = 0; i < config->arms && bandit_context_used(old, x); i++) {
             int was = bandit_arm_index(old, names[i]);
             struct bandit_cell cell = {0};
             if (was >= 0)
@@ -88,19 +88,25 @@ double bandit_fade(const struct bandit_config *config, int64_t ms) {
     return config->half_life_ms > 0 && ms > 0 ? exp2(-(double)ms / config->half_life_ms) : 1;
 }
 
-static void name_context(struct context *x, const char *text) {
-    /* Cut between code points. */
-    size_t n = strnlen(text, sizeof x->name - 1);
+/* How much of a text is a context's name: it is cut between code points. */
+static size_t cut(const char *text) {
+    size_t n = strnlen(text, BANDIT_CONTEXT_BYTES - 1);
     if (text[n] != '\0')
         while (n && ((unsigned char)text[n] & 0xC0) == 0x80)
             n--;
+    return n;
+}
+
+static void name_context(struct context *x, const char *text) {
+    size_t n = cut(text);
     memcpy(x->name, text, n);
     x->name[n] = '\0';
     atomic_store_explicit(&x->named, true, memory_order_release);
 }
 
+/* Of what is kept of it: a restart knows no more. */
 static uint64_t hash_context(const char *text) {
-    uint64_t h = hash_bytes(0, text, strlen(text));
+    uint64_t h = hash_bytes(0, text, cut(text));
     return h ? h : 1;
 }
 
@@ -108,21 +114,33 @@ unsigned bandit_context(struct bandit *b, const char *text, bool add) {
     if (!b->contexts || !text)
         return 0;
     uint64_t h = hash_context(text);
+    unsigned room = BANDIT_CONTEXTS;
+    /* To the end: after a restart a number of which nothing was stored is free, those behind it
+     * are not. */
     for (unsigned i = 0; i < BANDIT_CONTEXTS; i++) {
+        uint64_t seen = atomic_load_explicit(&b->contexts[i].hash, memory_order_acquire);
+        if (seen == h)
+            return i + 1;
+        if (!seen && room == BANDIT_CONTEXTS)
+            room = i;
+    }
+    for (unsigned i = room; add && i < BANDIT_CONTEXTS; i++) {
         struct context *x = &b->contexts[i];
-        uint64_t seen = atomic_load_explicit(&x->hash, memory_order_acquire);
-        if (!seen) {
-            if (!add)
-                return 0;
-            if (atomic_compare_exchange_strong(&x->hash, &seen, h)) {
-                name_context(x, text);
-                return i + 1;
-            }
+        uint64_t seen = 0;
+        if (atomic_compare_exchange_strong(&x->hash, &seen, h)) {
+            name_context(x, text);
+            return i + 1;
         }
         if (seen == h)
             return i + 1;
     }
     return 0;
+}
+
+bool bandit_context_used(const struct bandit *b, unsigned context) {
+    return context == 0 ||
+           (b->contexts && context <= BANDIT_CONTEXTS &&
+            atomic_load_explicit(&b->contexts[context - 1].named, memory_order_acquire));
 }
 
 const char *bandit_context_name(const struct bandit *b, unsigned context) {
@@ -133,9 +151,9 @@ const char *bandit_context_name(const struct bandit *b, unsigned context) {
 }
 
 unsigned bandit_contexts(const struct bandit *b) {
-    unsigned n = 0;
-    while (b->contexts && n < BANDIT_CONTEXTS && atomic_load(&b->contexts[n].hash))
-        n++;
+    unsigned n = b->contexts ? BANDIT_CONTEXTS : 0;
+    while (n && !atomic_load(&b->contexts[n - 1].hash))
+        n--;
     return n + 1;
 }
 

@@ -138,6 +138,18 @@ void live_run_set(struct live *l, const struct canary_run *run) {
     pthread_mutex_unlock(&l->lock);
 }
 
+bool live_run_move(struct live *l, const struct canary_run *run, double percent) {
+    pthread_mutex_lock(&l->lock);
+    bool same = l->run && l->run->definition == run->definition && l->run->phase <= PHASE_WAITING;
+    if (same) {
+        *l->run = *run;
+        if (percent >= 0)
+            live_canary_set(l, percent);
+    }
+    pthread_mutex_unlock(&l->lock);
+    return same;
+}
+
 void live_run_end(struct live *l, const struct canary_run *run) {
     pthread_mutex_lock(&l->lock);
     if (!l->run)

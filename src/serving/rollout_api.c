@@ -198,10 +198,12 @@ static struct canary_out *canary_state(struct ctx *c, const struct policy *p,
 static struct bandit_out *bandit_state(struct ctx *c, struct bandit *b) {
     static const char *const algorithms[] = {"epsilon_greedy", "ucb1", "thompson"};
     const struct bandit_config *config = bandit_config(b);
-    unsigned n = bandit_contexts(b);
+    unsigned n = bandit_contexts(b), used = 0;
     struct bandit_out *o = ARENA_NEW(c->arena, struct bandit_out);
     struct bandit_context_out *contexts = ARENA_ARRAY(c->arena, struct bandit_context_out, n);
     for (unsigned x = 0; x < n; x++) {
+        if (!bandit_context_used(b, x))
+            continue;
         struct bandit_arm_out *arms = ARENA_ARRAY(c->arena, struct bandit_arm_out, config->arms);
         for (unsigned i = 0; i < config->arms; i++) {
             struct bandit_cell cell;
@@ -213,13 +215,13 @@ static struct bandit_out *bandit_state(struct ctx *c, struct bandit *b) {
             if (config->half_life_ms > 0)
                 arms[i].weight = SET_F64(cell.weight);
         }
-        contexts[x] =
+        contexts[used++] =
             (struct bandit_context_out){.number = SET_I64(x),
                                         .name = arena_strdup(c->arena, bandit_context_name(b, x)),
                                         .arms = {arms, config->arms}};
     }
     o->algorithm = algorithms[config->kind];
-    o->contexts = (struct list){contexts, n};
+    o->contexts = (struct list){contexts, used};
     return o;
 }
 

@@ -76,12 +76,13 @@ static void look(struct ctx *c, struct round *r) {
 
 /* ---- canaries ---- */
 
-static void begin_step(const struct policy *p, struct canary_run *run, int64_t now_ms) {
+/* The share that belongs to it. */
+static double begin_step(const struct policy *p, struct canary_run *run, int64_t now_ms) {
     const struct canary *y = policy_canary(p);
     run->since_ms = now_ms;
     arm_stats_read(policy_stats(p, y->arm), &run->arm);
     arm_stats_read(policy_stats(p, y->baseline), &run->baseline);
-    live_canary_set(policy_live(p), y->steps[run->step].percent);
+    return y->steps[run->step].percent;
 }
 
 struct monitors {
@@ -118,12 +119,11 @@ static void end_canary(struct ctx *c, const struct seen *x, struct canary_run *r
                              .revision = x->revision,
                              .promote = d->action == CANARY_PROMOTE,
                              .reason = d->reason};
-    /* A canary that failed gets no more requests, whatever becomes of the write. */
-    if (!end.promote)
-        live_canary_set(live, 0);
     enum canary_phase before = run->phase;
     run->phase = PHASE_ENDING; /* so that the policy that comes of the write leaves it */
-    live_run_end(live, run);
+    /* A canary that failed gets no more requests, whatever becomes of the write. */
+    if (!live_run_move(live, run, end.promote ? -1 : 0))
+        return; /* another one runs by now */
     int rc = db_write(control.db, c, canary_end_op, &end);
     if (rc < 0)
         log_error("endpoint.canary", "endpoint %s is not %s: %s", x->name,
@@ -150,7 +150,7 @@ static void step(struct ctx *c, const struct seen *x, struct canary_run *run) {
     if (!(x->ready >> y->arm & 1)) {
         snprintf(run->reason, sizeof run->reason, "Arm %s is not ready.",
                  policy_arm_name(x->policy, y->arm));
-        live_run_set(live, run);
+        live_run_move(live, run, -1);
         return;
     }
     if (x->version && run->version && x->version != run->version) {
@@ -162,8 +162,7 @@ static void step(struct ctx *c, const struct seen *x, struct canary_run *run) {
     }
     if (x->version)
         run->version = x->version;
-    if (!run->since_ms)
-        begin_step(x->policy, run, c->now_ms);
+    double percent = run->since_ms ? -1 : begin_step(x->policy, run, c->now_ms);
     decide(x, run, c->now_ms, &d);
     if (d.action == CANARY_PROMOTE || d.action == CANARY_ROLLBACK) {
         end_canary(c, x, run, &d);
@@ -173,10 +172,10 @@ static void step(struct ctx *c, const struct seen *x, struct canary_run *run) {
     memcpy(run->reason, d.reason, sizeof run->reason);
     if (d.action == CANARY_ADVANCE) {
         run->step++;
-        begin_step(x->policy, run, c->now_ms);
+        percent = begin_step(x->policy, run, c->now_ms);
         log_info("endpoint.canary", "endpoint %s: %s", x->name, d.reason);
     }
-    live_run_set(live, run);
+    live_run_move(live, run, percent);
 }
 
 /* ---- writing ---- */
@@ -232,11 +231,12 @@ static void tick(void) {
 
 static bool wait_tick(void) {
     struct timespec until;
-    clock_gettime(CLOCK_REALTIME, &until);
+    clock_gettime(CLOCK_MONOTONIC, &until);
     until.tv_sec += TICK_MS / 1000;
     pthread_mutex_lock(&control.lock);
     while (!control.stopping)
-        if (pthread_cond_timedwait(&control.wake, &control.lock, &until) == ETIMEDOUT)
+        if (pthread_cond_clockwait(&control.wake, &control.lock, CLOCK_MONOTONIC, &until) ==
+            ETIMEDOUT)
             break;
     bool on = !control.stopping;
     pthread_mutex_unlock(&control.lock);

@@ -141,7 +141,7 @@ static void bandit_news(struct track *t, struct arena *a, struct bandit *b,
     }
     out->bandit_anew = t->anew;
     for (unsigned x = 0; x < contexts; x++)
-        for (unsigned i = 0; i < narms; i++) {
+        for (unsigned i = 0; i < narms && bandit_context_used(b, x); i++) {
             struct bandit_cell cell;
             const struct saved_cell *old = &t->cells[x * narms + i];
             bandit_read(b, x, i, &cell);

@@ -5,8 +5,8 @@
  *
  * Any number of threads choose and play without a lock; rewards take a short one of their own, so
  * that forgetting stays exact. Plays and rewards are counted exactly, per arm and context. Contexts
- * are texts; the first 64 get numbers 1 to 64 in the order of their coming, and number 0 is all
- * others ("other"), and requests without one. */
+ * are texts, told apart by what is kept of them; the first 64 get numbers 1 to 64 in the order of
+ * their coming, and number 0 is all others ("other"), and requests without one. */
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -14,7 +14,7 @@
 enum bandit_kind { BANDIT_EPSILON_GREEDY, BANDIT_UCB1, BANDIT_THOMPSON };
 
 #define BANDIT_CONTEXTS 64
-#define BANDIT_CONTEXT_BYTES 64 /* of a name as it is shown; longer ones are cut */
+#define BANDIT_CONTEXT_BYTES 64 /* of a name, NUL included; longer ones are cut */
 #define BANDIT_ARMS_MAX 32
 
 struct bandit_config {
@@ -49,6 +49,8 @@ bool bandit_is(const struct bandit *b, const struct bandit_config *config,
 unsigned bandit_context(struct bandit *b, const char *text, bool add);
 const char *bandit_context_name(const struct bandit *b, unsigned context); /* "other" for 0 */
 unsigned bandit_contexts(const struct bandit *b); /* one above the highest number in use */
+/* Numbers below may be free again after a restart. */
+bool bandit_context_used(const struct bandit *b, unsigned context);
 
 struct bandit_pick {
     unsigned arm;

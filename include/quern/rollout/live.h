@@ -47,6 +47,9 @@ struct canary_run {
 /* False when there is none. */
 bool live_run(struct live *l, struct canary_run *out);
 void live_run_set(struct live *l, const struct canary_run *run); /* NULL: there is none */
+/* The run goes on so, and its share becomes `percent` unless that is below 0. False when it is no
+ * longer the one that runs: then nothing happens. */
+bool live_run_move(struct live *l, const struct canary_run *run, double percent);
 /* The run has ended; nothing happens when another canary runs by now. */
 void live_run_end(struct live *l, const struct canary_run *run);
 const char *canary_phase_text(

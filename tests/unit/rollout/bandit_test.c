@@ -200,6 +200,38 @@ static void test_contexts(void) {
     memcpy(text + 62, "\xc3\xa5tail", 7);
     CHECK_INT(bandit_context(b, text, true), 1);
     CHECK_INT(strlen(bandit_context_name(b, 1)), 62);
+
+    /* What is learnt of one goes on with its name, be it cut. */
+    bandit_reward(b, 1, 0, 1, 0);
+    struct bandit_config other = c;
+    other.prior_alpha = 2;
+    struct bandit *heir = bandit_heir(b, &other, names);
+    struct bandit_cell cell;
+    CHECK_INT(bandit_context(heir, text, true), 1);
+    bandit_read(heir, 1, 0, &cell);
+    CHECK_INT(cell.rewards, 1);
+    bandit_unref(heir);
+    bandit_unref(b);
+}
+
+/* Of a context that brought nothing yet no row is stored: its number is free after a restart, and
+ * those behind it stay whose they are. */
+static void test_free_numbers(void) {
+    struct bandit_config c = {
+        .kind = BANDIT_THOMPSON, .arms = 2, .contexts = true, .prior_alpha = 1, .prior_beta = 1};
+    struct bandit *b = bandit_new(&c, names);
+    CHECK(bandit_restore(b, 3, "FI", 0, &(struct bandit_cell){.plays = 5}));
+    CHECK_INT(bandit_contexts(b), 4);
+    CHECK_INT(bandit_context(b, "FI", true), 3);
+    CHECK(!bandit_context_used(b, 1) && !bandit_context_used(b, 2) && bandit_context_used(b, 3));
+    struct bandit *heir = bandit_heir(b, &c, names);
+    CHECK(!bandit_context_used(heir, 1) && bandit_context_used(heir, 3));
+    CHECK_INT(bandit_context(heir, "NO", true), 1);
+    CHECK_INT(bandit_context(heir, "SE", true), 2);
+    CHECK_INT(bandit_context(heir, "DK", true), 4);
+    CHECK_INT(bandit_context(heir, "FI", false), 3);
+    CHECK_INT(bandit_context(heir, "IS", false), 0);
+    bandit_unref(heir);
     bandit_unref(b);
 }
 
@@ -380,6 +412,7 @@ int main(void) {
     RUN(test_no_feedback);
     RUN(test_forgets);
     RUN(test_contexts);
+    RUN(test_free_numbers);
     RUN(test_fractions);
     RUN(test_restore);
     RUN(test_policies_share);
