@@ -12,6 +12,7 @@
 #include "tensor_rows.h"
 
 #define BATCH_BYTES_MAX ((size_t)64 << 20) /* of inputs that are joined */
+#define READ_NS INT64_C(1000000)           /* until one that must stay looks again */
 
 enum member_state {
     MEMBER_WAITS,
@@ -327,8 +328,8 @@ static int serve(struct batcher *b, struct ctx *c, struct member *m, struct tens
                 continue;
             }
         }
-        if (m->deadline_ns && m->state != MEMBER_READ && (!until || m->deadline_ns < until))
-            until = m->deadline_ns;
+        if (m->deadline_ns && (!until || m->deadline_ns < until)) /* late: its inputs are read */
+            until = late ? now + READ_NS : m->deadline_ns;
         doze(b, m, until);
     }
 }
