@@ -20,6 +20,8 @@ if [ "$rung" != quick ]; then
   deploy/venv.sh build/venv/mlflow3 examples/breast-cancer/requirements.txt
   deploy/venv.sh build/venv/mlflow2 tests/requirements-mlflow2.txt
   for line in 3 2; do deploy/venv.sh "build/venv/flow$line" "tests/requirements-flow$line.txt"; done
+  # Parquet's tests are skipped without DuckDB's library, which comes as an npm package.
+  if command -v npm >/dev/null; then deploy/duckdb.sh build || echo "no DuckDB: Parquet is not tested"; fi
 fi
 
 jobs=$(nproc)
@@ -30,7 +32,7 @@ if [ "$rung" = all ]; then
   cmake --build --preset tsan -j "$jobs"
   # The sanitizer wants the address layout that newer kernels no longer give it by default.
   export TSAN_OPTIONS=suppressions=$PWD/tests/tsan.supp:halt_on_error=0:second_deadlock_stack=1
-  for suite in base db lane process http net webhook graphql pipeline serving; do
+  for suite in base db lane process http net webhook graphql pipeline rollout prediction serving metric; do
     setarch "$(uname -m)" -R ctest --test-dir build/tsan -R "^unit\.$suite\." --output-on-failure
   done
   cmake --preset fuzz
