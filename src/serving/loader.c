@@ -52,7 +52,7 @@ static struct {
     bool woken, stopping;
     atomic_bool unwatched;
     bool settled;
-    bool over; /* models take more than they may: some were used just now */
+    bool over;     /* models take more than they may: some were used just now */
     uint64_t came; /* how often an arm came to a model */
 } loader = {.lock = PTHREAD_MUTEX_INITIALIZER, .wake = PTHREAD_COND_INITIALIZER};
 
