@@ -85,8 +85,9 @@ static int feed_zstd(struct call *k, struct decoder *d, const char *data, size_t
             return broken(k);
         d->ended = left == 0;
         int rc = out.pos ? body_append(k, (char *)d->step, out.pos) : 0;
-        /* A full step may leave more within the decoder although all input is consumed. */
-        if (rc || (in.pos == in.size && out.pos < out.size))
+        /* A full step may leave more within the decoder although all input is consumed, but not at
+         * the end of a frame: asked again there, it begins with another. */
+        if (rc || (in.pos == in.size && (out.pos < out.size || d->ended)))
             return rc;
     }
 }

@@ -72,6 +72,18 @@ static void unpacked(void) {
     CHECK_STR(a.body, "oneone");
 }
 
+/* What is unpacked fills whole steps of the unpacker, and the stream ends with the last of them. */
+static void whole_steps(void) {
+    static const char text[3 * 65536];
+    for (size_t i = 0; i < ARRAY_LEN(kinds); i++)
+        for (size_t size = 65536 - 1; size <= sizeof(text); size += size % 65536 ? 1 : 65536) {
+            struct answer a =
+                post("/packed", kinds[i].head, packed, pack(kinds[i].window, text, size));
+            CHECK_INT(a.status, 200);
+            CHECK_INT(body_size(&a), size);
+        }
+}
+
 /* Byte by byte, in chunks: the state between two pieces is kept. */
 static void in_pieces(void) {
     for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
@@ -162,6 +174,7 @@ int main(void) {
     struct server_options o = fixture_options();
     fixture_start(&o);
     RUN(unpacked);
+    RUN(whole_steps);
     RUN(in_pieces);
     RUN(other_rows);
     RUN(refused);
