@@ -136,6 +136,8 @@ static struct capture *lay(struct layout *l, const struct prediction_log *log,
     to.key = f->key ? text(l, f->key) : NULL;
     to.inputs = copy_tensors(l, log, f->inputs, &to.ninputs);
     to.outputs = copy_tensors(l, log, f->outputs, &to.noutputs);
+    if (!to.ninputs)
+        to.ncolumns = 0; /* the matrix itself was left out */
     to.columns = copy_columns(l, log, f->columns, to.ncolumns);
     copy_redacted(l, log, k);
     if (k) {
