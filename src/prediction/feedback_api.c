@@ -15,6 +15,7 @@
 #include "quern/json/json_out.h"
 #include "quern/metric/metric.h"
 #include "quern/prediction/prediction.h"
+#include "record.h"
 #include "room.h"
 #include "segment_store.h"
 
@@ -151,15 +152,6 @@ static int check_item(struct ctx *c, const struct feedback_in *in, size_t i, str
     return 0;
 }
 
-/* Ids are kept in the form that they were given out in. */
-static const char *lower(struct ctx *c, const char *id) {
-    char *s = arena_strdup(c->arena, id);
-    for (char *p = s; *p; p++)
-        if (*p >= 'A' && *p <= 'F')
-            *p = (char)(*p + 32);
-    return s;
-}
-
 static int put_one(struct ctx *c, const char *endpoint, const struct item *t, const char *label,
                    const char *id, enum outcome *outcome) {
     struct feedback old, f;
@@ -199,7 +191,7 @@ static int write_op(struct ctx *c, void *arg) {
         char *id = NULL;
         if (t->key)
             rc = segment_store_newest(c, w->in->endpoint, t->key, t->at_ms.v, &id);
-        w->results[i].prediction_id = t->key ? id : lower(c, t->prediction_id);
+        w->results[i].prediction_id = t->key ? id : record_id(c, t->prediction_id);
         w->outcomes[i] = UNMATCHED;
         if (rc == 0 && w->results[i].prediction_id)
             rc = put_one(c, w->in->endpoint, t, w->labels[i], w->results[i].prediction_id,

@@ -124,8 +124,10 @@ int predictions_api_list(struct ctx *c, const void *in_, void *out_) {
         return fail_field(c, ERR_INVALID, "to_ms", "to_ms is before from_ms");
     if (in->id && !prediction_id_read(in->id, &parts))
         return fail_field(c, ERR_INVALID, "id", "id is no prediction's");
-    if (in->id)
+    if (in->id) {
+        f.id = record_id(c, in->id);
         f.from_ms = f.to_ms = parts.ms;
+    }
     p.list = record_array(c);
     int rc = read_token(c, in->page_token, &s.at);
     if (rc == 0)
@@ -168,7 +170,8 @@ int predictions_api_get(struct ctx *c, const void *in_, void *out_) {
     struct prediction_parts p;
     if (!prediction_id_read(in->id, &p))
         return fail_field(c, ERR_INVALID, "id", "'%.64s' is no prediction's id", in->id);
-    struct scan_filter f = {.endpoint = in->endpoint, .from_ms = p.ms, .to_ms = p.ms, .id = in->id};
+    struct scan_filter f = {
+        .endpoint = in->endpoint, .from_ms = p.ms, .to_ms = p.ms, .id = record_id(c, in->id)};
     struct found found = {.endpoint = in->endpoint, .shadows = record_array(c)};
     struct scan s = {.filter = &f, .budget = INT64_MAX, .record = find, .arg = &found};
     int rc = room_endpoint(c, in->endpoint);

@@ -56,3 +56,11 @@ int record_join(struct ctx *c, const char *endpoint, json_t *tree) {
     json_object_set_new(tree, "feedback", all);
     return 0;
 }
+
+const char *record_id(struct ctx *c, const char *id) {
+    char *s = arena_strdup(c->arena, id);
+    for (char *p = s; *p; p++)
+        if (*p >= 'A' && *p <= 'F')
+            *p = (char)(*p + 32);
+    return s;
+}

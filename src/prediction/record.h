@@ -10,5 +10,7 @@ struct json_t *record_hold(struct ctx *c, struct json_t *tree); /* a reference t
 /* Adds the member `feedback`, name to {reward, label, at_ms}, where there is any. Reads on its own
  * connection. */
 int record_join(struct ctx *c, const char *endpoint, struct json_t *tree);
+/* An id in the form that it was given out in. */
+const char *record_id(struct ctx *c, const char *id);
 
 #endif

@@ -18,7 +18,10 @@
 #include "room.h"
 #include "scan.h"
 
-#define WAITING 4096 /* records whose partner was not seen yet */
+/* Answers, and as many ids of shadows, whose partner was not seen yet; and how long the lines of
+ * either may be together, as their trees take ten times that. */
+#define WAITING 4096
+#define WAITING_BYTES ((size_t)16 << 20)
 #define SCAN_BYTES (INT64_C(1) << 30)
 
 struct query_in {
@@ -52,12 +55,19 @@ SHAPE(shape_shadow_report, "ShadowReport", struct report_out,
             "Shadows whose answer was not found among them"),
       FIELD(struct report_out, complete, T_BOOL, F_ALWAYS, "Whether that were all"));
 
+struct early {
+    json_t *shadows;
+    size_t bytes;
+};
 struct work {
     const struct query_in *in;
-    struct map *answers;  /* id to a tree */
-    struct map *shadows;  /* id to an array of trees that came before their answer */
-    char *order[WAITING]; /* ids of answers, the oldest at `oldest` */
-    size_t oldest, count;
+    struct map *answers; /* id to a tree */
+    struct map *early;   /* id to shadows that came before their answer */
+    struct {
+        char *id;
+        size_t bytes;
+    } order[WAITING]; /* of answers, the oldest at `oldest` */
+    size_t oldest, count, answer_bytes, early_bytes;
     struct map *arms; /* "arm model/version" to a struct compare */
     int64_t seen, limit, shadows_seen, paired;
 };
@@ -65,10 +75,6 @@ struct work {
 static void compare_free(void *arg) {
     compare_end(arg);
     free(arg);
-}
-
-static void tree_free(void *arg) {
-    json_decref(arg);
 }
 
 static struct compare *arm_of(struct work *w, const json_t *shadow) {
@@ -121,46 +127,77 @@ static int meet(struct ctx *c, struct work *w, json_t *answer, json_t *shadow) {
     return rc;
 }
 
+static void early_free(void *arg) {
+    struct early *e = arg;
+    json_decref(e->shadows);
+    free(e);
+}
+
+static void forget_oldest(struct work *w) {
+    char *id = w->order[w->oldest].id;
+    json_decref(map_remove(w->answers, id));
+    free(id);
+    w->answer_bytes -= w->order[w->oldest].bytes;
+    w->oldest = (w->oldest + 1) % WAITING;
+    w->count--;
+}
+
 /* The oldest answer makes room: its shadow will not come any more. */
-static void keep_answer(struct work *w, const char *id, json_t *tree) {
-    if (w->count == WAITING) {
-        char *old = w->order[w->oldest];
-        json_decref(map_remove(w->answers, old));
-        free(old);
-        w->oldest = (w->oldest + 1) % WAITING;
-        w->count--;
-    }
-    w->order[(w->oldest + w->count++) % WAITING] = mem_strdup(id);
+static void keep_answer(struct work *w, const char *id, json_t *tree, size_t bytes) {
+    while (w->count == WAITING || (w->count && w->answer_bytes + bytes > WAITING_BYTES))
+        forget_oldest(w);
+    size_t place = (w->oldest + w->count++) % WAITING;
+    w->order[place].id = mem_strdup(id);
+    w->order[place].bytes = bytes;
+    w->answer_bytes += bytes;
     json_decref(map_set(w->answers, id, json_incref(tree)));
+}
+
+static void keep_early(struct work *w, const char *id, json_t *tree, size_t bytes) {
+    struct early *e = map_get(w->early, id);
+    if (map_count(w->early) >= WAITING || w->early_bytes + bytes > WAITING_BYTES)
+        return;
+    if (!e) {
+        e = mem_alloc(sizeof *e);
+        e->shadows = json_array();
+        map_set(w->early, id, e);
+    }
+    json_array_append(e->shadows, tree);
+    e->bytes += bytes;
+    w->early_bytes += bytes;
+}
+
+static int meet_early(struct ctx *c, struct work *w, const char *id, json_t *answer) {
+    struct early *e = map_remove(w->early, id);
+    json_t *shadow;
+    size_t i;
+    int rc = 0;
+    if (!e)
+        return 0;
+    json_array_foreach(e->shadows, i, shadow) if (rc == 0) rc = meet(c, w, answer, shadow);
+    w->early_bytes -= e->bytes;
+    early_free(e);
+    return rc;
 }
 
 static int each(struct ctx *c, void *arg, json_t *tree, size_t bytes) {
     struct work *w = arg;
     const char *id = json_string_value(json_object_get(tree, "id")),
                *kind = json_string_value(json_object_get(tree, "kind"));
-    json_t *item;
-    size_t i;
     int rc = 0;
-    (void)bytes;
     if (!id || !kind)
         return 0;
     w->seen++;
     if (strcmp(kind, "shadow") == 0) {
         json_t *answer = map_get(w->answers, id);
         w->shadows_seen++;
-        if (answer) {
+        if (answer)
             rc = meet(c, w, answer, tree);
-        } else if (map_count(w->shadows) < WAITING) {
-            json_t *early = map_get(w->shadows, id);
-            if (!early)
-                map_set(w->shadows, id, early = json_array());
-            json_array_append(early, tree);
-        }
+        else
+            keep_early(w, id, tree, bytes);
     } else {
-        json_t *early = map_remove(w->shadows, id);
-        json_array_foreach(early, i, item) if (rc == 0) rc = meet(c, w, tree, item);
-        json_decref(early);
-        keep_answer(w, id, tree);
+        rc = meet_early(c, w, id, tree);
+        keep_answer(w, id, tree, bytes);
     }
     return rc < 0 ? rc : w->seen >= w->limit;
 }
@@ -201,7 +238,7 @@ int shadow_report_api(struct ctx *c, const void *in_, void *out_) {
     struct work *w = mem_alloc(sizeof *w);
     *w = (struct work){.in = in, .limit = in->limit.set ? in->limit.v : 100000};
     w->answers = map_new();
-    w->shadows = map_new();
+    w->early = map_new();
     w->arms = map_new();
     struct scan s = {.filter = &f, .budget = SCAN_BYTES, .record = each, .arg = w};
     int rc = room_endpoint(c, in->endpoint);
@@ -217,9 +254,9 @@ int shadow_report_api(struct ctx *c, const void *in_, void *out_) {
                                    .unpaired = SET_I64(w->shadows_seen - w->paired),
                                    .complete = SET_BOOL(s.done)};
     while (w->count > 0)
-        free(w->order[(w->oldest + --w->count) % WAITING]);
-    map_free(w->answers, tree_free);
-    map_free(w->shadows, tree_free);
+        forget_oldest(w);
+    map_free(w->answers, NULL);
+    map_free(w->early, early_free);
     map_free(w->arms, compare_free);
     free(w);
     return rc;

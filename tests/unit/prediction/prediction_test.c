@@ -172,6 +172,48 @@ static void test_round_trip(void) {
     ctx_end(&c);
 }
 
+/* A matrix that is left out as a whole leaves no columns of it behind. */
+static void test_redacted_input(void) {
+    struct ctx c;
+    struct predictions_out out;
+    static const char *redact[] = {"X"};
+    struct prediction_log log = {.redact = {redact, 1}};
+    char id[PREDICTION_ID_SIZE];
+    CHECK(record(&log, "redacted", NULL, clock_wall_ms(), id, 42));
+    ctx_begin(&c);
+    CHECK_INT(list(&c, (struct query_in){.endpoint = "redacted"}, &out), 0);
+    REQUIRE(json_array_size(out.predictions) == 1);
+    const char *text = json_text(c.arena, json_array_get(out.predictions, 0), JSON_TIGHT);
+    CHECK(!strstr(text, "\"inputs\""));
+    CHECK_HAS(text, "\"rows\":1,\"outputs\":{\"label\":[\"a\\\"b\"]");
+    CHECK_HAS(text, "\"redacted\":[\"X\"]");
+    ctx_end(&c);
+}
+
+/* Ids are found however their hex digits are written. */
+static void test_upper_case_id(void) {
+    struct record_out {
+        struct json_t *prediction, *shadows;
+    } one = {0};
+    struct path_in {
+        const char *endpoint, *id;
+    } in = {.endpoint = "upper"};
+    struct ctx c;
+    struct predictions_out out;
+    struct prediction_log log = {0};
+    char id[PREDICTION_ID_SIZE], upper[PREDICTION_ID_SIZE];
+    CHECK(record(&log, "upper", NULL, clock_wall_ms(), id, 1));
+    for (size_t i = 0; i < sizeof id; i++)
+        upper[i] = (char)(id[i] >= 'a' && id[i] <= 'f' ? id[i] - 32 : id[i]);
+    in.id = upper;
+    ctx_begin(&c);
+    CHECK_INT(list(&c, (struct query_in){.endpoint = "upper", .id = upper}, &out), 0);
+    CHECK_INT(json_array_size(out.predictions), 1);
+    CHECK_INT(predictions_api_get(&c, &in, &one), 0);
+    CHECK_STR(json_string_value(json_object_get(one.prediction, "id")), id);
+    ctx_end(&c);
+}
+
 /* Pages meet every record once, newest first, over frames and segments. */
 static void test_pages(void) {
     struct prediction_log log = {0};
@@ -227,6 +269,70 @@ static void test_pages(void) {
     CHECK_INT(list(&c, (struct query_in){.endpoint = "pages", .page_token = "eHh4"}, &out),
               -ERR_INVALID);
     CHECK_STR(c.err.field, "page_token");
+    ctx_end(&c);
+}
+
+/* ---- shadows ---- */
+
+static void record_kind(const char *kind, const char *id, size_t size) {
+    static unsigned char pixels[1000000];
+    float score = 0.5F;
+    struct prediction_log log = {0};
+    memset(pixels, 200, sizeof pixels);
+    struct tensor in = {.name = "image",
+                        .dtype = DT_UINT8,
+                        .rank = 2,
+                        .shape = {1, (int64_t)size},
+                        .count = size,
+                        .data = pixels};
+    struct tensor out = {
+        .name = "score", .dtype = DT_FP32, .rank = 1, .shape = {1}, .count = 1, .data = &score};
+    struct prediction_fact f = {.project = 1,
+                                .endpoint = "shadows",
+                                .model = "m",
+                                .version = 1,
+                                .arm = kind,
+                                .kind = kind,
+                                .status = 200,
+                                .inputs = &in,
+                                .ninputs = 1,
+                                .outputs = &out,
+                                .noutputs = 1};
+    CHECK(prediction_record(&log, id, &f));
+}
+
+/* Of answers that wait for their shadows as much stays as memory is set aside for. */
+static void test_shadow_report(void) {
+    struct report_out {
+        struct json_t *arms;
+        struct opt_i64 seen, unpaired;
+        struct opt_bool complete;
+    } out = {0};
+    enum { LARGE = 6 };
+    char id[LARGE + 1][PREDICTION_ID_SIZE];
+    int64_t now = clock_wall_ms();
+    struct ctx c;
+    for (int i = 0; i < LARGE + 1; i++)
+        prediction_id(&(struct prediction_parts){.ms = now + i}, id[i]);
+    record_kind("shadow", id[LARGE], 1); /* before its answer */
+    for (int i = 0; i < LARGE; i++)
+        record_kind("answer", id[i], 1000000); /* 4 MB of text */
+    record_kind("answer", id[LARGE], 1);
+    record_kind("shadow", id[0], 1);
+    record_kind("shadow", id[LARGE - 1], 1);
+    ctx_begin(&c);
+    struct shadow_in {
+        const char *endpoint;
+        struct opt_i64 from_ms, to_ms, limit;
+        struct opt_f64 tolerance;
+        const char *label, *output;
+    } in = {.endpoint = "shadows"};
+    CHECK_INT(shadow_report_api(&c, &in, &out), 0);
+    CHECK_INT(out.seen.v, LARGE + 4);
+    CHECK_INT(out.unpaired.v, 1);
+    CHECK(out.complete.v);
+    const char *text = json_text(c.arena, out.arms, JSON_TIGHT);
+    CHECK_HAS(text, "\"shadow m/1\":{\"records\":2,\"rows\":2,\"agreement\":1.0");
     ctx_end(&c);
 }
 
@@ -676,7 +782,10 @@ int main(void) {
     RUN(test_sample);
     RUN(test_log_check);
     RUN(test_round_trip);
+    RUN(test_redacted_input);
+    RUN(test_upper_case_id);
     RUN(test_pages);
+    RUN(test_shadow_report);
     RUN(test_feedback);
     RUN(test_bad_feedback);
     RUN(test_export);
