@@ -242,7 +242,9 @@ static int check_line(struct ctx *c, const struct batch_chunk *k, size_t i) {
                     RECORD_MAX);
     if (k->sheet->csv)
         return 0;
-    scan_init(&s, c, arena_strndup(c->arena, k->text.data + row->at, row->len), row->len);
+    char *text = arena_alloc(c->arena, row->len + 1); /* a NUL may be within */
+    memcpy(text, k->text.data + row->at, row->len);
+    scan_init(&s, c, text, row->len);
     char wants = k->sheet->lists ? '[' : '{';
     if (scan_peek(&s) != wants)
         return fail(c, ERR_BAD_REQUEST, "it is %s; as the first line, every line must be %s",
