@@ -253,7 +253,7 @@ static bool take_progress(struct ctx *c, struct batch *b, struct batch_progress 
     /* In bytes of the input as it was given: what is read may be made of it. */
     double share = p->in_total.v > 0 ? (double)p->in_bytes.v / (double)p->in_total.v : 0;
     int64_t bytes =
-        p->in_bytes.v == p->in_total.v ? b->input_bytes : (int64_t)(share * (double)b->input_bytes);
+        share >= 1 || p->finished.v ? b->input_bytes : (int64_t)(share * (double)b->input_bytes);
     bool changed = b->rows != p->rows.v || b->bytes != bytes;
     b->rows = p->rows.v;
     b->errors = p->errors.v;

@@ -201,6 +201,8 @@ def failing_rows(lab, forest):
     assert len(errors_of(s, id)) == 2 and s.get(f"{JOBS}/{id}/output").status == 409
     j = ended(s, submit(s, target=forest.target, input={"data": ""}))
     assert j["state"] == "failed" and "column names" in j["reason"], j
+    j = ended(s, submit(s, target=forest.target, input={"data": "\n" * 100}))
+    assert (j["state"], j["rows"], j["bytes"], j["progress"]) == ("failed", 0, 0, 0), j
     v = lab.register_file("hostile", b"\x08\x08nonsense")
     j = ended(s, submit(s, target=f"models:/hostile/{v}", input={"data": csv_text(x)}))
     assert j["state"] == "failed" and j["reason"], j
