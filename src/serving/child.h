@@ -52,6 +52,8 @@ struct child_options {
     const char *pyfunc; /* the operator's command for MLflow models as a JSON array; "": none */
 };
 int children_start(const struct child_options *o, struct buf *error); /* -1 and a sentence */
+/* What waits for a child, for its start or its answer, does so for `ms` more at most. */
+void children_cease(int64_t ms);
 void children_stop(void); /* ends every child and waits for it; no call may be under way */
 
 /* Makes a child for the files in `model` (an absolute folder that outlives it) and starts it. The

@@ -153,8 +153,10 @@ static const char *const *environment(struct ctx *c, const struct child *ch) {
 int child_launch(struct ctx *c, struct child *ch) {
     if (*ch->folder)
         dir_remove_tree(children.work, ch->folder);
-    str_copy(ch->folder, sizeof ch->folder,
-             arena_printf(c->arena, "%.12s-%" PRId64, ch->id, ch->starts));
+    const char *folder = arena_printf(c->arena, "%.12s-%" PRId64, ch->id, ch->starts);
+    pthread_mutex_lock(&children.lock);
+    str_copy(ch->folder, sizeof ch->folder, folder); /* read by whoever asks for the log */
+    pthread_mutex_unlock(&children.lock);
     int rc = place(c, ch);
     if (rc < 0)
         return rc;

@@ -39,6 +39,7 @@ static struct {
     struct thread *thread;
     int wake;
     atomic_bool stopping;
+    _Atomic int64_t cease_ms; /* when calls are cancelled, monotonic; 0: they are not */
 } supervisor = {.wake = -1};
 
 void children_wake(void) {
@@ -52,12 +53,6 @@ void child_say(struct child *ch, enum child_state state, const char *reason) {
     str_copy(ch->reason, sizeof ch->reason, reason);
     ch->ready_wall_ms = state == CHILD_READY ? clock_wall_ms() : 0;
     pthread_cond_broadcast(&ch->changed);
-}
-
-static void say(struct child *ch, enum child_state state, const char *reason) {
-    pthread_mutex_lock(&children.lock);
-    child_say(ch, state, reason);
-    pthread_mutex_unlock(&children.lock);
 }
 
 void child_drop_idle(struct child *ch) {
@@ -225,6 +220,16 @@ static void ask(struct child *ch, bool suspect, int64_t now) {
         probed(ch, r, now);
 }
 
+/* Unless a prediction came to it meanwhile. */
+static bool rest(struct child *ch) {
+    pthread_mutex_lock(&children.lock);
+    bool free_to = ch->in_flight == 0 && ch->waiting == 0;
+    if (free_to)
+        child_say(ch, CHILD_IDLE, "");
+    pthread_mutex_unlock(&children.lock);
+    return free_to;
+}
+
 /* What one child wants now; false when it is gone. */
 static bool step(struct child *ch, int64_t now) {
     pthread_mutex_lock(&children.lock);
@@ -248,8 +253,7 @@ static bool step(struct child *ch, int64_t now) {
             ask(ch, false, now);
         break;
     case CHILD_READY:
-        if (unused && !wanted) {
-            say(ch, CHILD_IDLE, "");
+        if (unused && !wanted && rest(ch)) {
             end_command(ch);
         } else {
             ask(ch, suspect, now);
@@ -355,6 +359,25 @@ static void count_states(void) {
         metric_set(METRIC_CHILDREN, counts[i], names[i], NULL, NULL);
 }
 
+static void cancel_calls(void) {
+    pthread_mutex_lock(&children.lock);
+    atomic_store(&children.cancelled, true);
+    for (struct child *ch = children.list; ch; ch = ch->next)
+        pthread_cond_broadcast(&ch->changed);
+    pthread_mutex_unlock(&children.lock);
+}
+
+/* Cancels the calls when it is time to, and else sees to it that the time is not slept away. */
+static void look_at_cease(int64_t *until) {
+    int64_t at = atomic_load(&supervisor.cease_ms);
+    if (!at || atomic_load(&children.cancelled))
+        return;
+    if (clock_mono_ms() >= at)
+        cancel_calls();
+    else
+        *until = sooner(*until, at);
+}
+
 static void supervise(void *arg) {
     (void)arg;
     size_t cap = 16;
@@ -362,6 +385,7 @@ static void supervise(void *arg) {
     while (!atomic_load(&supervisor.stopping)) {
         int64_t until;
         size_t n = round_of(&fds, &cap, &until);
+        look_at_cease(&until);
         count_states();
         fds[0] = (struct pollfd){.fd = supervisor.wake, .events = POLLIN};
         int64_t ms = until - clock_mono_ms();
@@ -406,15 +430,24 @@ int children_start(const struct child_options *o, struct buf *error) {
     }
     children.pass = mem_strdup(o->pass);
     atomic_store(&children.cancelled, false);
+    atomic_store(&supervisor.cease_ms, 0);
     atomic_store(&supervisor.stopping, false);
     supervisor.thread = thread_start("children", supervise, NULL);
     return 0;
 }
 
+void children_cease(int64_t ms) {
+    int64_t none = 0;
+    if (!supervisor.thread)
+        return;
+    atomic_compare_exchange_strong(&supervisor.cease_ms, &none, clock_mono_ms() + ms);
+    children_wake();
+}
+
 void children_stop(void) {
     if (!supervisor.thread)
         return;
-    atomic_store(&children.cancelled, true);
+    cancel_calls();
     atomic_store(&supervisor.stopping, true);
     children_wake();
     thread_join(supervisor.thread);

@@ -76,6 +76,7 @@ int serving_start(const struct serving_options *o, struct buf *error) {
 void serving_cease(void) {
     replay_models_use(NULL);
     deploy_use(NULL);
+    children_cease(GATE_DRAIN_MS);
     gates_stop(GATE_DRAIN_MS);
 }
 

@@ -231,6 +231,29 @@ def killed():
         assert marked(env["CHILD_TEST_MARK"]) == 0
 
 
+def stopped():
+    """A daemon that ends does not wait for a child that will not answer."""
+    with Server() as server:
+        lab = Lab(server)
+        lab.register("doubler", {"server.py": open(SCRIPT, "rb").read()})
+        lab.put("h", {"arms": [arm("hang", "oip", timeout_ms=600000)]})
+        assert oip(server, "h", [[1, 2]]).status == 200
+        seen = []
+
+        def ask():
+            try:
+                seen.append(oip(server, "h", [[1, 2]], timeout=300).status)
+            except OSError as e:  # nobody is there to answer any more
+                seen.append(e)
+
+        t = threading.Thread(target=ask)
+        t.start()
+        wait_until("a prediction under way", lambda: server.get("/api/v1/endpoints/h").json["arms"][0]["child"]["in_flight"] == 1, 30)
+        server.stop(timeout=60)  # far below the child's own time
+        t.join(30)
+        assert not t.is_alive() and seen[0] != 200, seen
+
+
 SKLEARN = """
 import sys, mlflow, pandas as pd
 from sklearn.datasets import load_iris
@@ -304,7 +327,7 @@ def main():
                 began = time.monotonic()
                 test(lab, server)
                 print(f"ok {test.__name__} ({time.monotonic() - began:.1f} s)", flush=True)
-    for test in (killed, genuine):
+    for test in (killed, stopped, genuine):
         if not only or test.__name__ in only:
             began = time.monotonic()
             test()
