@@ -15,7 +15,11 @@
 #include "snapshot.h"
 #include "tensor_print.h"
 
+/* Of nodes for one request: 64 in each of 8 levels would never come to an end. */
+#define RUNS_MAX 4096
+
 static _Thread_local unsigned depth; /* of graphs within graphs */
+static _Thread_local unsigned runs;  /* of nodes since the outermost began */
 
 /* What a node came to. */
 struct done {
@@ -179,6 +183,9 @@ static int code_of(const struct graph_node *n, int code) {
 static int step(struct ctx *c, struct run *r, size_t place) {
     struct graph_node *n = &r->g->nodes[place];
     struct done *d = &r->done[place];
+    if (++runs > RUNS_MAX) /* for soft nodes as well, or all the others would still be tried */
+        return fail(c, ERR_UNPROCESSABLE,
+                    "graphs within graphs would run more than %d nodes for one request", RUNS_MAX);
     int64_t began = clock_mono_ns();
     int rc = run_node(c, r, n, d);
     d->ns = clock_mono_ns() - began;
@@ -192,7 +199,7 @@ static int step(struct ctx *c, struct run *r, size_t place) {
     d->code = code_of(n, c->err.code);
     d->why = c->err.message ? c->err.message : "it failed";
     err_clear(c);
-    return n->soft ? 0 : fail(c, d->code, "node '%s': %s", n->name, d->why);
+    return n->soft && runs <= RUNS_MAX ? 0 : fail(c, d->code, "node '%s': %s", n->name, d->why);
 }
 
 /* One header for the outermost graph, as browsers and proxies read it. */
@@ -250,7 +257,8 @@ int graph_run(struct ctx *c, const struct model *m, const struct tensor *in, siz
         return fail(c, ERR_UNPROCESSABLE, "graphs are nested more than %d deep", GRAPH_DEPTH);
     struct run r = {
         .g = g, .in = fitted, .nin = m->ninputs, .done = ARENA_ARRAY(c->arena, struct done, g->n)};
-    depth++;
+    if (depth++ == 0)
+        runs = 0;
     for (size_t i = 0; rc == 0 && i < g->n; i++)
         rc = step(c, &r, g->order[i]);
     depth--;

@@ -133,6 +133,16 @@ def sums(lab, server):
     assert r.status == 400 and "none" in r.json["error"], r
 
 
+def fans(lab, server):
+    """Graphs that ask graphs that ask: what would multiply without end is refused, soft or not."""
+    for name, asked, tensor, kind, status in (("fan", "one", "y", "hard", 200), ("fans", "fan", "n63", "hard", 422),
+                                              ("soft-fans", "fan", "n63", "soft", 422)):
+        nodes = [{"name": f"n{i}", "endpoint": asked, "inputs": {"x": "request.x"}, "dependency": kind} for i in range(64)]
+        lab.put(name, graph(nodes, {n["name"]: f"{n['name']}.{tensor}" for n in nodes}))
+        r = infer(server, name, [[1.0, 2.0]])
+        assert r.status == status and (status == 200 or "more than 4096 nodes" in r.json["error"]), (name, r)
+
+
 def pipeline(lab, server):
     """The scaler and the forest as two models, equal to scikit-learn's pipeline."""
     files = [to_onnx(scaler, X[:1]).SerializeToString(),
@@ -243,7 +253,7 @@ def main():
         lab.register("add", {"model.onnx": adder(1)})
         lab.register("add", {"model.onnx": adder(10)})
         lab.register("doubler", {"server.py": open(SCRIPT, "rb").read()})
-        for test in (sums, pipeline, soft, refusals, restart):
+        for test in (sums, fans, pipeline, soft, refusals, restart):
             if not only or test.__name__ in only:
                 began = time.monotonic()
                 test(lab, server)
