@@ -188,7 +188,7 @@ int flat_record(struct ctx *c, struct flat *f, json_t *record,
         put_group(f, record, "inputs", (size_t)r, (size_t)rows);
         put_group(f, record, "outputs", (size_t)r, (size_t)rows);
         put_feedback(f, record);
-        if (f->n > COLUMNS_MOST)
+        if (!row && f->n > COLUMNS_MOST)
             rc = fail(c, ERR_UNPROCESSABLE,
                       "these predictions have more than %d columns; export fewer of them, or as "
                       "jsonl",
@@ -196,6 +196,10 @@ int flat_record(struct ctx *c, struct flat *f, json_t *record,
         else if (row)
             rc = row(c, arg, f);
         clear(f);
+        if (row && !f->fixed && f->n > COLUMNS_MOST) { /* those of earlier rows are not missed */
+            flat_end(f);
+            flat_begin(f);
+        }
     }
     return rc;
 }

@@ -37,7 +37,8 @@ struct flat {
 
 void flat_begin(struct flat *f);
 void flat_end(struct flat *f);
-/* Calls `row` for each row with the columns' values set. ERR_UNPROCESSABLE past 4096 columns. */
+/* Calls `row` for each row with the columns' values set. ERR_UNPROCESSABLE past 4096 columns when
+ * `row` is NULL: columns are learnt. */
 int flat_record(struct ctx *c, struct flat *f, struct json_t *record,
                 int (*row)(struct ctx *c, void *arg, struct flat *f), void *arg);
 /* After the first pass: columns in the order inputs, outputs, feedback; no more are made. */

@@ -14,6 +14,7 @@
 #include "check.h"
 #include "doors.h"
 #include "feedback_store.h"
+#include "flat.h"
 #include "quern/base/arena.h"
 #include "quern/base/buf.h"
 #include "quern/base/clock.h"
@@ -269,6 +270,47 @@ static void test_pages(void) {
     CHECK_INT(list(&c, (struct query_in){.endpoint = "pages", .page_token = "eHh4"}, &out),
               -ERR_INVALID);
     CHECK_STR(c.err.field, "page_token");
+    ctx_end(&c);
+}
+
+/* ---- many columns ---- */
+
+static int flat_rows;
+
+static int count_row(struct ctx *c, void *arg, struct flat *f) {
+    struct buf text = {0};
+    (void)c;
+    (void)arg;
+    flat_json_row(f, &text);
+    CHECK_HAS(text.data, "\"row\":0,\"inputs.c");
+    buf_free(&text);
+    flat_rows++;
+    return 0;
+}
+
+/* Lines of JSON have whatever columns each record has; a table has one set of them. */
+static void test_many_columns(void) {
+    struct flat lines, table;
+    struct ctx c;
+    int rc = 0;
+    ctx_begin(&c);
+    flat_begin(&lines);
+    flat_begin(&table);
+    for (int i = 0; i < 5; i++) {
+        json_t *inputs = json_object(), *record = json_object();
+        for (int k = 0; k < 1000; k++)
+            json_object_set_new(inputs, arena_printf(c.arena, "c%d", i * 1000 + k), json_real(1));
+        json_object_set_new(record, "rows", json_integer(1));
+        json_object_set_new(record, "inputs", inputs);
+        CHECK_INT(flat_record(&c, &lines, record, count_row, NULL), 0);
+        rc = flat_record(&c, &table, record, NULL, NULL);
+        json_decref(record);
+    }
+    CHECK_INT(flat_rows, 5);
+    CHECK_INT(rc, -ERR_UNPROCESSABLE);
+    CHECK_HAS(c.err.message, "4096 columns");
+    flat_end(&lines);
+    flat_end(&table);
     ctx_end(&c);
 }
 
@@ -786,6 +828,7 @@ int main(void) {
     RUN(test_upper_case_id);
     RUN(test_pages);
     RUN(test_shadow_report);
+    RUN(test_many_columns);
     RUN(test_feedback);
     RUN(test_bad_feedback);
     RUN(test_export);
