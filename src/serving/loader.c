@@ -194,6 +194,8 @@ static void finish(struct load *l, const struct rows *r) {
         return;
     struct slot *s = slot_of(b, row->name);
     s->busy = false;
+    if (s->parked) /* asked for while it was loading */
+        return;
     if (strcmp(row->target, l->a.target) != 0 || strcmp(row->runtime, l->a.runtime) != 0)
         return;
     struct model *m = l->model;
@@ -405,7 +407,7 @@ static void take_wants(void) {
                 s->wanted = s->idle || s->parked;
                 s->idle = s->wanted;
                 s->parked = false;
-            } else if (!s->busy) {
+            } else { /* what a load under way comes to is dropped */
                 slot_model(s, NULL);
                 s->tried_revision = -1;
                 s->idle = s->wanted = false;

@@ -254,6 +254,25 @@ def stopped():
         assert not t.is_alive() and seen[0] != 200, seen
 
 
+def unloaded(lab, server):
+    """What is unloaded while it is being loaded stays away until it is asked back."""
+    mark = {"CHILD_TEST_MARK": f"unload-{os.getpid()}"}
+    slow = "import os, sys, time; time.sleep(3); os.execv(sys.executable, [sys.executable] + sys.argv[1:])"
+    spec = arm("good", "oip", env=mark)
+    command = spec["runtime"]["command"]
+    spec["runtime"]["command"] = [command[0], "-c", slow] + command[1:]
+    r = server.request("PUT", "/api/v1/endpoints/away", {"arms": [spec]})
+    assert r.status in (200, 201), r
+    wait_until("the command's start", lambda: marked(mark["CHILD_TEST_MARK"]) > 0, 60)
+    r = server.post("/v2/repository/models/away/unload", {})
+    assert r.status == 200, r
+    wait_until("its end", lambda: marked(mark["CHILD_TEST_MARK"]) == 0, 60)
+    assert oip(server, "away", [[1, 2]]).status == 503
+    wait_until("its return", lambda: server.post("/v2/repository/models/away/load", {}).status == 200, 60)
+    wait_until("an answer", lambda: oip(server, "away", [[1, 2]]).status == 200, 60)
+    server.request("DELETE", "/api/v1/endpoints/away")
+
+
 SKLEARN = """
 import sys, mlflow, pandas as pd
 from sklearn.datasets import load_iris
@@ -322,7 +341,7 @@ def main():
     with Server(args=["--serving-env", "PATH,HOME"]) as server:
         lab = Lab(server)
         lab.register("doubler", {"server.py": open(SCRIPT, "rb").read()})
-        for test in (doors, params, liars, degrade, refusals, swaps):
+        for test in (doors, params, liars, degrade, refusals, swaps, unloaded):
             if not only or test.__name__ in only:
                 began = time.monotonic()
                 test(lab, server)
