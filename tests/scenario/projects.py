@@ -191,6 +191,7 @@ def values_of(b):
         "target": [f"models:/{name}@prod"], "source": [f"runs:/{b['run']}/model",
                                                        f"mlflow-artifacts:/{root}/model",
                                                        "models:/" + b["model"]],
+        "arm": ["main"], "monitor": ["m"], "revision": ["1"],
         "pipeline": [name], "stage": ["Production"], "q": [b["run"][:8], name],
         "role": ["admin"], "principal": ["bob"], "serialized_scorer": ["{}"], "description": ["d"],
     }
@@ -230,7 +231,7 @@ def attempts(doc, values):
             for name, where, schema in params:
                 v = fill(name, schema, values, i)
                 if where == "path":
-                    v = urllib.parse.quote(v or "nonesuch", safe="/" if name == "path" else "")
+                    v = urllib.parse.quote(str(v or "nonesuch"), safe="/" if name == "path" else "")
                     target = target.replace("{" + name + "...}", v).replace("{" + name + "}", v)
                 elif v is not None:
                     query[name] = v
