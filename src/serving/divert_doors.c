@@ -95,6 +95,7 @@ static bool may_block(const struct ctx *c, const struct entry *e) {
 int divert_to(struct call *k, const char *endpoint) {
     struct ctx *c = call_ctx(k);
     int rc = time_limit(c);
+    predict_without_place(false); /* a body that was refused may have left it */
     if (rc < 0 || !endpoint)
         return rc;
     const struct entry *e = snapshot_find(snapshot_enter(), c->project, endpoint);
@@ -120,7 +121,7 @@ int divert_to(struct call *k, const char *endpoint) {
     if (rc == -ERR_BUSY && chain) { /* what the endpoint says for such a case needs no place */
         gate_unref(gate);
         metric_add(METRIC_SHED, 1, endpoint, "full", NULL);
-        predict_without_place();
+        predict_without_place(true);
         return 0;
     }
     rc = refuse(c, gate, endpoint, rc);

@@ -28,8 +28,8 @@
 
 static _Thread_local bool no_place;
 
-void predict_without_place(void) {
-    no_place = true;
+void predict_without_place(bool without) {
+    no_place = without;
 }
 
 /* ---- which arm ---- */

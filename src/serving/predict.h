@@ -70,9 +70,9 @@ struct answer {
  * ERR_BUSY (no model, no place), ERR_UNPROCESSABLE (the model failed), ERR_DEADLINE. */
 int predict(struct ctx *c, const struct entry *e, struct request *q, struct answer *a);
 
-/* The next prediction of this thread found no place where it may block: arms that would block count
- * as unavailable to it. */
-void predict_without_place(void);
+/* Whether the next prediction of this thread found no place where it may block: arms that would
+ * block count as unavailable to it. */
+void predict_without_place(bool without);
 
 /* One arm alone: no choice, no chain. */
 int predict_arm(struct ctx *c, const struct entry *e, const struct entry_arm *arm,

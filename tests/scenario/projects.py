@@ -246,7 +246,7 @@ def attempts(doc, values):
 
 # Operations whose success under the own project is right whatever ids they were given: they make
 # something new of their own or tell of the caller's own project.
-OWN = re.compile(r"^(ops\.(system|metrics)|access\.(whoami|principals\.list)|inference\.(models|"
+OWN = re.compile(r"^(ops\.(system|metrics)|access\.(whoami|principals\.list)|serving\.bundle\.key|tfs\.models|inference\.(models|stats|"
                  r"index)|.*\.search|.*\.search_get|.*search_datasets|.*\.list|lineage\.nodes|"
                  r"tracking\.server_info|artifact\.proxy\.(delete|upload|list)|"
                  r"tracking\.metrics\.history.*|artifact\.proxy\.(mpu-create|presigned)|side_door\..*|"
