@@ -21,6 +21,11 @@ int64_t clock_mono_ms(void) {
     return clock_mono_ns() / 1000000;
 }
 
+struct timespec clock_mono_in(int64_t ms) {
+    int64_t at = clock_mono_ns() + ms * 1000000;
+    return (struct timespec){.tv_sec = at / 1000000000, .tv_nsec = at % 1000000000};
+}
+
 void clock_sleep_ms(int64_t ms) {
     if (ms <= 0)
         return;

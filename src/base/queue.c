@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "quern/base/arena.h"
+#include "quern/base/clock.h"
 
 struct queue {
     pthread_mutex_t lock;
@@ -64,14 +65,7 @@ static void wait_filled(struct queue *q, int64_t timeout_ms) {
             pthread_cond_wait(&q->filled, &q->lock);
         return;
     }
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += timeout_ms / 1000;
-    until.tv_nsec += (timeout_ms % 1000) * 1000000;
-    if (until.tv_nsec >= 1000000000) {
-        until.tv_sec++;
-        until.tv_nsec -= 1000000000;
-    }
+    struct timespec until = clock_mono_in(timeout_ms);
     while (q->n == 0 && !q->closed)
         if (pthread_cond_timedwait(&q->filled, &q->lock, &until) == ETIMEDOUT)
             return;

@@ -121,13 +121,7 @@ static bool start(struct question *q) {
 
 /* By the monotonic clock: a wall clock that is set back would make it long. */
 static void wait_a_little(struct question *q) {
-    struct timespec at;
-    clock_gettime(CLOCK_MONOTONIC, &at);
-    at.tv_nsec += LOOK_MS * 1000000L;
-    if (at.tv_nsec >= 1000000000L) {
-        at.tv_sec++;
-        at.tv_nsec -= 1000000000L;
-    }
+    struct timespec at = clock_mono_in(LOOK_MS);
     pthread_cond_timedwait(&q->answered, &q->lock, &at);
 }
 

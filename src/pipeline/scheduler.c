@@ -536,14 +536,7 @@ static void wait_until(int64_t wake_wall_ms, bool busy, bool later) {
         ms = left < 1 ? 1 : left < ms ? left : ms;
     }
     ms = busy && ms > BUSY_MS ? BUSY_MS : ms;
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += ms / 1000;
-    until.tv_nsec += (ms % 1000) * 1000000;
-    if (until.tv_nsec >= 1000000000) {
-        until.tv_sec++;
-        until.tv_nsec -= 1000000000;
-    }
+    struct timespec until = clock_mono_in(ms);
     pthread_mutex_lock(&at.lock);
     int rc = 0;
     while (!at.dirty && !at.stop && (!at.waiting || busy) && rc != ETIMEDOUT) {

@@ -55,11 +55,7 @@ static void sweep(void) {
 }
 
 static void wait_tick(void) {
-    struct timespec at;
-    clock_gettime(CLOCK_MONOTONIC, &at);
-    at.tv_nsec += TICK_MS * 1000000L;
-    at.tv_sec += at.tv_nsec / 1000000000L;
-    at.tv_nsec %= 1000000000L;
+    struct timespec at = clock_mono_in(TICK_MS);
     if (!r.stop && r.asked == r.answered)
         pthread_cond_timedwait(&r.wake, &r.lock, &at);
 }
@@ -168,12 +164,7 @@ void recorder_stop(void) {
 }
 
 int prediction_flush(struct ctx *c, int64_t ms) {
-    struct timespec at;
-    clock_gettime(CLOCK_MONOTONIC, &at);
-    at.tv_sec += ms / 1000;
-    at.tv_nsec += (ms % 1000) * 1000000L;
-    at.tv_sec += at.tv_nsec / 1000000000L;
-    at.tv_nsec %= 1000000000L;
+    struct timespec at = clock_mono_in(ms);
     pthread_mutex_lock(&r.lock);
     bool running = r.running;
     uint64_t mine = ++r.asked;

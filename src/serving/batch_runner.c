@@ -397,14 +397,7 @@ static bool pass(void) {
 
 /* False when the daemon stops. */
 static bool wait_for_work(int64_t ms) {
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += ms / 1000;
-    until.tv_nsec += ms % 1000 * 1000000;
-    if (until.tv_nsec >= 1000000000) {
-        until.tv_nsec -= 1000000000;
-        until.tv_sec++;
-    }
+    struct timespec until = clock_mono_in(ms);
     pthread_mutex_lock(&runner.lock);
     while (!runner.woken && !runner.stopping)
         if (pthread_cond_clockwait(&runner.wake, &runner.lock, CLOCK_MONOTONIC, &until) != 0)

@@ -217,7 +217,7 @@ static const char *reasons(struct ctx *c, const struct arm *arms, size_t n) {
     return text;
 }
 
-/* Ready as soon as the first arm answers; failed when none does and none is on its way. */
+/* Loading while an arm is on its way; then ready when one answers, else failed. */
 static const char *state_of(const struct arm *arms, size_t n) {
     bool loading = false, ready = false;
     for (size_t i = 0; i < n; i++) {

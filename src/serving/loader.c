@@ -359,8 +359,8 @@ static bool take_endpoint(struct ctx *c, const struct endpoint *e) {
 
 static bool take_arm(const struct arm *a) {
     struct slot *s = slot_of(bound_of(a->project, a->endpoint), a->name);
-    bool changed = !s->listed || s->place != a->place || s->number != a->number;
-    s->listed = true;
+    bool changed = !s->known || s->place != a->place || s->number != a->number;
+    s->listed = s->known = true;
     s->number = a->number;
     s->place = a->place;
     s->pinned = a->pinned;
@@ -498,14 +498,7 @@ static void store_used(void) {
 
 /* True for work, false when `ms` have passed or the daemon stops. */
 static bool wait_ms(int64_t ms) {
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += ms / 1000;
-    until.tv_nsec += ms % 1000 * 1000000;
-    if (until.tv_nsec >= 1000000000) {
-        until.tv_nsec -= 1000000000;
-        until.tv_sec++;
-    }
+    struct timespec until = clock_mono_in(ms);
     pthread_mutex_lock(&loader.lock);
     while (!loader.woken && !loader.stopping)
         if (pthread_cond_clockwait(&loader.wake, &loader.lock, CLOCK_MONOTONIC, &until) != 0)

@@ -230,9 +230,7 @@ static void tick(void) {
 }
 
 static bool wait_tick(void) {
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += TICK_MS / 1000;
+    struct timespec until = clock_mono_in(TICK_MS);
     pthread_mutex_lock(&control.lock);
     while (!control.stopping)
         if (pthread_cond_clockwait(&control.wake, &control.lock, CLOCK_MONOTONIC, &until) ==

@@ -28,6 +28,7 @@ struct slot {
     bool busy;             /* a load is under way */
     bool waits;            /* a graph that was not made because an endpoint was not ready */
     bool listed;           /* mark while rows are read */
+    bool known;            /* its row was read before */
     struct model *model;   /* owned through the snapshots' references, and one of ours */
     struct arm_live *live; /* likewise */
     struct fit *fit;       /* of the plan and the model; made when they are published */
