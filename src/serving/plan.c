@@ -14,20 +14,6 @@
 #include "quern/json/json_out.h"
 #include "quern/rollout/policy.h"
 
-static int make_degrade(struct ctx *own, struct plan *p) {
-    const struct endpoint_spec *s = &p->spec;
-    const char **names = ARENA_ARRAY(own->arena, const char *, s->arms.n);
-    int rc = 0;
-    for (size_t i = 0; i < s->arms.n; i++)
-        names[i] = ((const struct arm_spec *)s->arms.items)[i].name;
-    p->ndegrade = s->degrade.n;
-    p->degrade = ARENA_ARRAY(own->arena, struct degrade_step, s->degrade.n ? s->degrade.n : 1);
-    for (size_t i = 0; rc == 0 && i < p->ndegrade; i++)
-        rc = degrade_make(own, &((const struct degrade_spec *)s->degrade.items)[i], i, names,
-                          s->arms.n, &p->degrade[i]);
-    return rc;
-}
-
 static int make_policy(struct ctx *own, const struct endpoint *e, struct live *live,
                        struct plan *p) {
     int rc = spec_policy(own, e->name, &p->spec, live, &p->policy);
@@ -42,7 +28,7 @@ int plan_make(struct ctx *c, const struct endpoint *e, struct live *live, struct
     ctx_begin(&own);
     int rc = spec_read(&own, arena_strdup(own.arena, e->policy), &p->spec);
     if (rc == 0)
-        rc = make_degrade(&own, p);
+        rc = spec_degrade(&own, &p->spec, &p->degrade);
     if (rc == 0)
         rc = make_policy(&own, e, live, p);
     if (rc < 0) {
@@ -53,6 +39,7 @@ int plan_make(struct ctx *c, const struct endpoint *e, struct live *live, struct
         return rc;
     }
     p->arena = own.arena;
+    p->ndegrade = p->spec.degrade.n;
     p->revision = e->revision;
     *out = p;
     return 0;

@@ -97,9 +97,10 @@ static int check_arm(struct ctx *c, const struct endpoint_spec *s, size_t i) {
                       : 0;
 }
 
-static int check_degrade(struct ctx *c, const struct endpoint_spec *s) {
+int spec_degrade(struct ctx *c, const struct endpoint_spec *s, struct degrade_step **out) {
     const char **names = ARENA_ARRAY(c->arena, const char *, s->arms.n);
-    struct degrade_step unused;
+    struct degrade_step *steps =
+        ARENA_ARRAY(c->arena, struct degrade_step, s->degrade.n ? s->degrade.n : 1);
     int rc = 0;
     for (size_t i = 0; i < s->arms.n; i++)
         names[i] = ((const struct arm_spec *)s->arms.items)[i].name;
@@ -108,7 +109,8 @@ static int check_degrade(struct ctx *c, const struct endpoint_spec *s) {
                           DEGRADE_MAX, s->degrade.n);
     for (size_t i = 0; rc == 0 && i < s->degrade.n; i++)
         rc = degrade_make(c, &((const struct degrade_spec *)s->degrade.items)[i], i, names,
-                          s->arms.n, &unused);
+                          s->arms.n, &steps[i]);
+    *out = steps;
     return rc;
 }
 
@@ -164,7 +166,8 @@ int spec_check(struct ctx *c, struct endpoint_spec *s) {
         rc = last_spec_check(c, s->last);
     if (rc == 0 && s->log)
         rc = prediction_log_check(c, s->log);
-    return rc < 0 ? rc : check_degrade(c, s);
+    struct degrade_step *unused;
+    return rc < 0 ? rc : spec_degrade(c, s, &unused);
 }
 
 const char *spec_text(struct ctx *c, const struct endpoint_spec *s) {

@@ -10,6 +10,7 @@
 #include "quern/rollout/spec.h"
 
 struct ctx;
+struct degrade_step;
 struct live;
 struct policy;
 
@@ -63,6 +64,8 @@ const char *spec_runtime_text(struct ctx *c, const struct arm_spec *a);
 int spec_runtime_read(struct ctx *c, const char *text, struct runtime_spec *out);
 /* Reads what spec_text wrote. */
 int spec_read(struct ctx *c, const char *text, struct endpoint_spec *out);
+/* Compiles the chain: as many steps as s->degrade has, in c's arena. */
+int spec_degrade(struct ctx *c, const struct endpoint_spec *s, struct degrade_step **out);
 /* Compiles which arm answers. */
 int spec_policy(struct ctx *c, const char *endpoint, const struct endpoint_spec *s,
                 struct live *live, struct policy **out);
